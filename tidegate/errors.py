@@ -1,0 +1,130 @@
+"""Every error Tidegate raises, in three families.
+
+- the caller did something wrong: `CallerError`; repeating the same call gives the same error.
+- the platform should retry: `PlatformError`; nothing is known to be wrong with the input.
+- the user's function failed: what the function raised, or one of the two below to steer retries.
+
+This module imports the standard library only, so that anything may import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+
+class TidegateError(Exception):
+    """Base of every error below."""
+
+
+# --- the caller did something wrong -------------------------------------------------------------
+
+
+class CallerError(TidegateError):
+    """The call cannot succeed as it is; the message says what is wrong, where, and what to do."""
+
+
+class RequestError(CallerError):
+    """An HTTP request that is refused.
+
+    Args:
+        status: the HTTP status to answer with, 400 to 499.
+        message: what is wrong and where.
+        allow: for 405, the methods that the path takes.
+    """
+
+    def __init__(self, status: int, message: str, *, allow: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.allow = allow
+
+
+class ConfigurationError(CallerError):
+    """A client, a function, a trigger or a deployment setting that cannot work."""
+
+
+class EventKeyUnspecifiedError(ConfigurationError):
+    """Outside of dev mode a client needs an event key and none was given."""
+
+
+class SendEventsError(TidegateError):
+    """Sending failed; nothing is silent.
+
+    Args:
+        message: what the server, or the network, said.
+        status: the HTTP status of the last answer; None when there was none.
+        ids: internal ids of the events that were accepted before the failure, in the order sent.
+    """
+
+    def __init__(self, message: str, *, status: int | None, ids: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.ids = list(ids)
+
+
+class DeadLetterError(CallerError):
+    """A queue message that no retry can make right; it belongs in the dead-letter queue."""
+
+
+# --- the platform should retry ------------------------------------------------------------------
+
+
+class PlatformError(TidegateError):
+    """Storage or publishing did not succeed; the same call may succeed later.
+
+    Args:
+        message: which part did not answer.
+        retry_after_s: how long a caller should wait, in seconds.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class RunLeasedError(PlatformError):
+    """Another worker drives this run at the moment."""
+
+
+# --- the user's function failed -----------------------------------------------------------------
+
+
+class FunctionError(TidegateError):
+    """Base of the errors that a function raises to steer its own retries."""
+
+
+class NonRetriableError(FunctionError):
+    """Raised by a function that must not be tried again: the run fails at once."""
+
+
+class RetryAfterError(FunctionError):
+    """Raised by a function that wants to be tried again at a time of its choice.
+
+    Args:
+        message: why.
+        retry_after: a number of milliseconds, a timedelta, or a datetime (naive is UTC). What the
+            worker makes of it lies between 1 second and 24 hours.
+    """
+
+    def __init__(self, message: str, retry_after: int | timedelta | datetime) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    def due_ms(self, now_ms: int) -> int:
+        """When to try again, in UTC milliseconds, given the present."""
+        if isinstance(self.retry_after, datetime):
+            moment = self.retry_after
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            delay_ms = int(moment.timestamp() * 1000) - now_ms
+        elif isinstance(self.retry_after, timedelta):
+            delay_ms = int(self.retry_after.total_seconds() * 1000)
+        else:
+            delay_ms = self.retry_after
+        return now_ms + min(max(delay_ms, 1_000), 86_400_000)
+
+
+class OutputError(NonRetriableError):
+    """A function returned something that cannot be stored; trying again would return it again."""

@@ -1,0 +1,127 @@
+"""Functions: plain Python, registered with what starts them and how they are retried."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.context import Context, ContextSync
+from tidegate.errors import ConfigurationError
+from tidegate.trigger import TriggerEvent
+
+DEFAULT_RETRIES = 4
+MAX_RETRIES = 20
+MAX_TRIGGERS = 10
+
+SyncHandler = Callable[[ContextSync], Any]
+AsyncHandler = Callable[[Context], Awaitable[Any]]
+Handler = SyncHandler | AsyncHandler
+
+# It becomes part of resource names and of URLs.
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A registered function.
+
+    Attributes:
+        id: `<app_id>-<fn_id>`, unique among all functions that are deployed together.
+        app_id: the client's app.
+        name: what people read.
+        triggers: the events that start it; one event starts it once, however many match.
+        retries: how often it is tried again after its first failure, 0 to 20.
+        handler: the function itself.
+        module: the module that registers it when imported.
+        source: file and line of the handler, for messages.
+    """
+
+    id: str
+    app_id: str
+    name: str
+    triggers: tuple[TriggerEvent, ...]
+    retries: int
+    handler: Handler
+    module: str
+    source: str
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the handler is a coroutine function."""
+        return inspect.iscoroutinefunction(self.handler)
+
+    @property
+    def max_attempts(self) -> int:
+        """How often it runs at the most: the first time and the retries."""
+        return self.retries + 1
+
+
+def make_function(
+    handler: Handler,
+    *,
+    app_id: str,
+    fn_id: str,
+    trigger: TriggerEvent | Sequence[TriggerEvent],
+    name: str | None,
+    retries: int | None,
+) -> Function:
+    """A function, checked; `Client.create_function` has the meaning of the arguments.
+
+    Raises:
+        ConfigurationError: with the file and line of the handler and what to change.
+    """
+    source = _source(handler)
+    triggers = (trigger,) if isinstance(trigger, TriggerEvent) else tuple(trigger)
+    tries = DEFAULT_RETRIES if retries is None else retries
+    fault = _fault(handler, fn_id, triggers, tries)
+    if fault:
+        raise ConfigurationError(f"{source}: function {fn_id!r}: {fault}")
+    return Function(
+        id=f"{app_id}-{fn_id}",
+        app_id=app_id,
+        name=name or fn_id,
+        triggers=triggers,
+        retries=tries,
+        handler=handler,
+        module=handler.__module__,
+        source=source,
+    )
+
+
+def _fault(handler: Handler, fn_id: str, triggers: tuple[Any, ...], retries: Any) -> str | None:
+    if not isinstance(fn_id, str) or not _ID.match(fn_id):
+        return "fn_id takes letters, digits, '-', '_' and '.', at most 128"
+    if not triggers:
+        return "it has no trigger; pass trigger=TriggerEvent(event='…')"
+    if len(triggers) > MAX_TRIGGERS:
+        return f"it has {len(triggers)} triggers; at most {MAX_TRIGGERS} are possible"
+    for trigger in triggers:
+        if not isinstance(trigger, TriggerEvent):
+            return f"{trigger!r} is no trigger; use TriggerEvent(event='…')"
+    if len(set(triggers)) != len(triggers):
+        return "a trigger is listed twice"
+    if not isinstance(retries, int) or not 0 <= retries <= MAX_RETRIES:
+        return f"retries={retries!r} is not a number from 0 to {MAX_RETRIES}"
+    try:
+        inspect.signature(handler).bind(object())
+    except TypeError:
+        return "it must take one argument, the context: def f(ctx)"
+    return None
+
+
+def check_app_id(app_id: str) -> None:
+    """Raise ConfigurationError unless the text can be an app's id."""
+    if not _ID.match(app_id):
+        raise ConfigurationError(
+            f"app_id={app_id!r}: use letters, digits, '-', '_' and '.', at most 128"
+        )
+
+
+def _source(handler: Handler) -> str:
+    code = getattr(inspect.unwrap(handler), "__code__", None)
+    if code is None:
+        return getattr(handler, "__module__", repr(handler))
+    return f"{code.co_filename}:{code.co_firstlineno}"

@@ -1,0 +1,135 @@
+"""What a stage consists of: the one description that the stack, the dev server and the API read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from tidegate.function import Function
+from tidegate.trigger import TriggerEvent, filter_policy
+
+
+@dataclass(frozen=True)
+class Table:
+    """A DynamoDB table: on demand, string keys, TTL attribute `expires_at` (UTC seconds)."""
+
+    name: str
+    partition_key: str = "pk"
+    sort_key: str | None = None
+
+
+TABLES = (
+    Table("dedup"),
+    Table("events", sort_key="sk"),
+    Table("runs", sort_key="sk"),
+    Table("keys"),
+)
+TTL_ATTRIBUTE = "expires_at"
+
+# Where the HTTP API sends a request, most special first; every path reaches one of our handlers.
+ROUTES = (("/v1/{proxy+}", "api"), ("$default", "ingest"))
+
+HANDLERS = {
+    "ingest": "functions.ingest.handler",
+    "worker": "functions.worker.handler",
+    "api": "functions.api.handler",
+}
+
+# One Lambda invocation takes up to this many messages of a function's queue.
+BATCH_SIZE = 10
+MAX_CONCURRENCY = 50
+
+
+class FunctionManifest(BaseModel):
+    """A function as it is deployed.
+
+    Attributes:
+        id: `<app_id>-<fn_id>`.
+        app_id: the app it belongs to.
+        name: what people read.
+        module: the module whose import registers it.
+        triggers: the events that start it.
+        retries: how often it is tried again.
+        timeout_s: how long one invocation of its Lambda may take, in seconds.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    app_id: str
+    name: str
+    module: str
+    triggers: tuple[TriggerEvent, ...]
+    retries: int
+    timeout_s: int
+
+    @property
+    def filter_policy(self) -> dict[str, list[Any]]:
+        """The filter of its queue's subscription to the topic."""
+        return filter_policy(self.triggers)
+
+    @property
+    def visibility_timeout_s(self) -> int:
+        """Six times the function's timeout, as Lambda's documentation advises for SQS sources."""
+        return 6 * self.timeout_s
+
+    @property
+    def max_receive_count(self) -> int:
+        """How often a message is received before it is dead.
+
+        Each attempt may end in a crash and a redelivery, so there are always more receives than
+        attempts; the others are for faults of the platform.
+        """
+        return self.retries + 10
+
+
+class Manifest(BaseModel):
+    """All functions of a stage."""
+
+    model_config = ConfigDict(frozen=True)
+
+    functions: tuple[FunctionManifest, ...]
+
+    @classmethod
+    def of(cls, functions: Iterable[Function], *, timeout_s: int = 120) -> Manifest:
+        """The manifest of registered functions.
+
+        Args:
+            functions: the functions.
+            timeout_s: how long one invocation may take, 1 to 900 seconds.
+        """
+        return cls(
+            functions=tuple(
+                FunctionManifest(
+                    id=function.id,
+                    app_id=function.app_id,
+                    name=function.name,
+                    module=function.module,
+                    triggers=function.triggers,
+                    retries=function.retries,
+                    timeout_s=timeout_s,
+                )
+                for function in sorted(functions, key=lambda function: function.id)
+            )
+        )
+
+    @classmethod
+    def read(cls, path: str | Path) -> Manifest:
+        """The manifest in a file."""
+        return cls.model_validate_json(Path(path).read_bytes())
+
+    def write(self, path: str | Path) -> None:
+        """Put the manifest into a file, as JSON."""
+        Path(path).write_text(self.model_dump_json(indent=2) + "\n")
+
+    def function(self, function_id: str) -> FunctionManifest | None:
+        """The function with that id, if there is one."""
+        return next((f for f in self.functions if f.id == function_id), None)
+
+    def listens_to(self, event_name: str) -> bool:
+        """Whether any function is triggered by events of that name."""
+        return any(t.matches(event_name) for f in self.functions for t in f.triggers)

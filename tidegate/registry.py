@@ -1,0 +1,113 @@
+"""The functions that modules register by being imported, and the importing of such modules."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+from tidegate.errors import ConfigurationError
+from tidegate.function import Function
+
+_functions: dict[str, Function] = {}
+
+
+def register(function: Function) -> Function:
+    """Add a function to what this process knows.
+
+    Raises:
+        ConfigurationError: another function already has this id.
+    """
+    other = _functions.get(function.id)
+    if other is not None and other.source != function.source:
+        raise ConfigurationError(
+            f"{function.source}: function id {function.id!r} is already taken by {other.source}"
+        )
+    _functions[function.id] = function
+    return function
+
+
+def registered() -> list[Function]:
+    """All functions registered so far, in the order of their registration."""
+    return list(_functions.values())
+
+
+def clear() -> None:
+    """Forget all functions, as before loading changed modules again."""
+    _functions.clear()
+
+
+def find(function_id: str) -> Function:
+    """The registered function with that id.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    try:
+        return _functions[function_id]
+    except KeyError:
+        known = ", ".join(_functions) or "none"
+        raise ConfigurationError(
+            f"no function {function_id!r} is registered (there are: {known})"
+        ) from None
+
+
+def load(targets: Iterable[str]) -> list[ModuleType]:
+    """Import modules, so that their functions register.
+
+    Args:
+        targets: dotted module names, or paths of `.py` files or folders. Of a package or a folder
+            every module below it is imported.
+
+    Raises:
+        ConfigurationError: a target does not exist; what a module itself raises passes through.
+    """
+    return [module for target in targets for module in _load(target)]
+
+
+def _load(target: str) -> list[ModuleType]:
+    path = Path(target)
+    if path.suffix == ".py" or path.exists():
+        return _load_path(path.resolve())
+    try:
+        known = importlib.util.find_spec(target)
+    except (ModuleNotFoundError, ValueError):
+        known = None
+    if known is None:
+        raise ConfigurationError(
+            f"{target}: no such file, folder or module; name a .py file, a folder or a module"
+        )
+    return _import_with_submodules(target)
+
+
+def _load_path(path: Path) -> list[ModuleType]:
+    if not path.exists():
+        raise ConfigurationError(f"{path}: no such file")
+    root = path.parent
+    while (root / "__init__.py").exists():
+        root = root.parent
+    # A module of a folder with __init__.py is imported under its package's name, so that the
+    # module a function was deployed from and the one it is developed in have the same name.
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    if path.is_file():
+        dotted = ".".join(path.relative_to(root).with_suffix("").parts)
+        return [importlib.import_module(dotted.removesuffix(".__init__"))]
+    if (path / "__init__.py").exists():
+        return _import_with_submodules(".".join(path.relative_to(root).parts))
+    modules = [module for file in sorted(path.glob("*.py")) for module in _load_path(file)]
+    if not modules:
+        raise ConfigurationError(f"{path}: no .py file in this folder")
+    return modules
+
+
+def _import_with_submodules(name: str) -> list[ModuleType]:
+    module = importlib.import_module(name)
+    modules = [module]
+    for info in pkgutil.walk_packages(getattr(module, "__path__", []), f"{name}."):
+        modules.append(importlib.import_module(info.name))
+    return modules
