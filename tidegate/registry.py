@@ -107,7 +107,5 @@ def _load_path(path: Path) -> list[ModuleType]:
 
 def _import_with_submodules(name: str) -> list[ModuleType]:
     module = importlib.import_module(name)
-    modules = [module]
-    for info in pkgutil.walk_packages(getattr(module, "__path__", []), f"{name}."):
-        modules.append(importlib.import_module(info.name))
-    return modules
+    below = pkgutil.walk_packages(getattr(module, "__path__", []), f"{name}.")
+    return [module, *(importlib.import_module(info.name) for info in below)]
