@@ -64,6 +64,13 @@ class SendEventsError(TidegateError):
         self.ids = list(ids)
 
 
+class EventEncodingError(SendEventsError, CallerError):
+    """An event that cannot be written as JSON; nothing was sent. The message has its index."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=None)
+
+
 class DeadLetterError(CallerError):
     """A queue message that no retry can make right; it belongs in the dead-letter queue."""
 

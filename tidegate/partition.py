@@ -10,9 +10,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tidegate.ids import ulid_ms
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
 
 SHARDS = 8
 
@@ -23,7 +27,7 @@ def partition_of(env: str, ulid: str) -> str:
     return _key(env, day, zlib.crc32(ulid.encode()) % SHARDS)
 
 
-def item_key(env: str, ulid: str) -> dict[str, dict[str, str]]:
+def item_key(env: str, ulid: str) -> dict[str, Value]:
     """The whole key of an item, as DynamoDB's client takes it."""
     return {"pk": {"S": partition_of(env, ulid)}, "sk": {"S": ulid}}
 

@@ -71,6 +71,11 @@ class Settings:
         settings._check()
         return settings
 
+    @property
+    def retention_s(self) -> int:
+        """How long events and runs are kept, in seconds."""
+        return self.retention_days * 86_400
+
     def environment(self, *names: str) -> dict[str, str]:
         """The environment variables that carry the named fields."""
         return {variable(name): str(getattr(self, name)) for name in names}

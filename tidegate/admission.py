@@ -1,0 +1,134 @@
+"""Admission: from checked events to stored and published ones, such that none is lost.
+
+A 200 is a promise, so this returns only when every event is stored and published, and whatever
+was done before a failure is safe to repeat:
+
+    without a sender's `id`   store ──▶ publish             the seed gives the same ids again
+    with one                  claim ──▶ publish ──▶ store   the stored event proves it was published
+
+A duplicate whose original is stored is ignored. One whose original is not stored yet (its sender
+died, or is a moment ahead) is published and stored under the original's internal id, and consumers
+collapse it: a run's id is derived from the event's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tidegate.aws import concurrently
+from tidegate.bus import Bus
+from tidegate.clock import Clock
+from tidegate.dedup import Claim, DedupTable
+from tidegate.event import AcceptedEvent, CheckedEvent
+from tidegate.event_store import EventStore
+from tidegate.ids import Seed
+
+logger = logging.getLogger("tidegate.admission")
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Admits events.
+
+    Attributes:
+        dedup: the table of sender's ids.
+        store: where events are kept.
+        bus: where they are published.
+        clock: the time.
+    """
+
+    dedup: DedupTable
+    store: EventStore
+    bus: Bus
+    clock: Clock
+
+    def admit(self, env: str, events: Sequence[CheckedEvent], seed: Seed | None) -> list[str]:
+        """The internal ids of the events, in order, once all are stored and published.
+
+        Args:
+            env: the environment they belong to.
+            events: checked events.
+            seed: the sender's seed; the same seed gives the same ids.
+
+        Raises:
+            PlatformError: it did not succeed; repeating the call is safe.
+        """
+        now_ms = self.clock.now_ms()
+        seed = seed or Seed.random(now_ms)
+        accepted = [
+            event.accept(seed.ulid(number), env, now_ms)
+            for number, event in enumerate(events, start=1)
+        ]
+        claims = self._claim(accepted)
+        self.deliver(self._without_duplicates(accepted, claims))
+        return [_owner(event, claims) for event in accepted]
+
+    def deliver(self, events: Sequence[AcceptedEvent]) -> None:
+        """Store and publish events, in the order that fits each.
+
+        Raises:
+            PlatformError: not all were stored and published; repeating the call is safe.
+        """
+        self.store.put_payloads(events)
+        self.store.put([event for event in events if event.sender_id is None])
+        self.bus.publish(events)
+        self.store.put([event for event in events if event.sender_id is not None])
+        for event in events:
+            logger.info(
+                "event received",
+                extra={"event_id": event.internal_id, "event_name": event.name, "env": event.env},
+            )
+
+    def _claim(self, events: Sequence[AcceptedEvent]) -> dict[str, Claim]:
+        """Who owns each sender's id; the first event of a request claims for all."""
+        first: dict[str, AcceptedEvent] = {}
+        for event in events:
+            if event.sender_id is not None:
+                first.setdefault(event.sender_id, event)
+        claims = concurrently(
+            lambda item: self.dedup.claim(
+                item[1].env, item[0], item[1].internal_id, item[1].received_ms
+            ),
+            first.items(),
+        )
+        return dict(zip(first, claims, strict=True))
+
+    def _without_duplicates(
+        self, events: Sequence[AcceptedEvent], claims: dict[str, Claim]
+    ) -> list[AcceptedEvent]:
+        """The events to deliver, those that others own under their owner's internal id."""
+        deliver: list[AcceptedEvent] = []
+        doubtful: list[AcceptedEvent] = []
+        seen: set[str] = set()
+        for event in events:
+            if event.sender_id is None:
+                deliver.append(event)
+            elif event.sender_id in seen:
+                _log_duplicate(event, _owner(event, claims))
+            elif claims[event.sender_id].is_first:
+                deliver.append(event)
+            else:
+                doubtful.append(replace(event, internal_id=_owner(event, claims)))
+            seen.add(event.sender_id or "")
+        stored = concurrently(lambda e: self.store.contains(e.env, e.internal_id), doubtful)
+        for event, is_stored in zip(doubtful, stored, strict=True):
+            if is_stored:
+                _log_duplicate(event, event.internal_id)
+            else:
+                deliver.append(event)
+        return deliver
+
+
+def _owner(event: AcceptedEvent, claims: dict[str, Claim]) -> str:
+    if event.sender_id is None:
+        return event.internal_id
+    return claims[event.sender_id].internal_id
+
+
+def _log_duplicate(event: AcceptedEvent, owner: str) -> None:
+    logger.info(
+        "event duplicate",
+        extra={"event_id": owner, "event_name": event.name, "sender_id": event.sender_id},
+    )

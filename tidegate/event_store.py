@@ -1,0 +1,132 @@
+"""The event store: every accepted event, found by its internal id or listed by time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tidegate.aws import AWS_ERRORS, client, concurrently, unavailable
+from tidegate.batch import chunks, until_empty
+from tidegate.clock import Clock
+from tidegate.encoding import decode
+from tidegate.event import AcceptedEvent
+from tidegate.partition import item_key
+from tidegate.payload import PayloadStore, is_large, payload_key
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html: 25 puts
+# and 16 MB; a batch of inlined bodies stays far below the latter.
+_MAX_BATCH = 25
+
+
+@dataclass(frozen=True)
+class EventStore:
+    """The events table, and the bucket for large bodies.
+
+    Attributes:
+        table: the table's name.
+        payloads: where large bodies are.
+        retention_s: how long an event is kept, in seconds.
+        clock: for pauses between tries.
+    """
+
+    table: str
+    payloads: PayloadStore
+    retention_s: int
+    clock: Clock
+
+    def put_payloads(self, events: Sequence[AcceptedEvent]) -> None:
+        """Store the bodies that are too large for a message; before publishing the pointer."""
+        large = [event for event in events if is_large(event.body)]
+        concurrently(lambda e: self.payloads.put(body_key(e), e.body), large)
+
+    def put(self, events: Sequence[AcceptedEvent]) -> None:
+        """Store events, whose large bodies are stored already. Storing again is harmless.
+
+        Raises:
+            PlatformError: not all of them could be stored.
+        """
+        by_key = {(event.env, event.internal_id): event for event in events}
+        concurrently(self._put_batch, chunks(list(by_key.values()), _MAX_BATCH))
+
+    def _put_batch(self, events: list[AcceptedEvent]) -> None:
+        until_empty(
+            self._write,
+            [{"PutRequest": {"Item": self._item(event)}} for event in events],
+            self.clock,
+            "events could not be stored",
+        )
+
+    def _write(self, requests: list[Any]) -> list[Any]:
+        try:
+            answer = client("dynamodb").batch_write_item(RequestItems={self.table: requests})
+        except AWS_ERRORS as error:
+            raise unavailable("events could not be stored", error) from error
+        return list(answer.get("UnprocessedItems", {}).get(self.table, []))
+
+    def _item(self, event: AcceptedEvent) -> dict[str, Value]:
+        item: dict[str, Value] = {
+            **item_key(event.env, event.internal_id),
+            "name": {"S": event.name},
+            "received_ms": {"N": str(event.received_ms)},
+            "expires_at": {"N": str(event.received_ms // 1000 + self.retention_s)},
+        }
+        if is_large(event.body):
+            item["body_key"] = {"S": body_key(event)}
+        else:
+            item["body"] = {"S": event.body}
+        return item
+
+    def contains(self, env: str, internal_id: str) -> bool:
+        """Whether an event is stored, which proves that it was published.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        try:
+            found = client("dynamodb").get_item(
+                TableName=self.table,
+                Key=item_key(env, internal_id),
+                ConsistentRead=True,
+                ProjectionExpression="sk",
+            )
+        except AWS_ERRORS as error:
+            raise unavailable("the event store did not answer", error) from error
+        return "Item" in found
+
+    def get(self, env: str, internal_id: str, now_ms: int) -> AcceptedEvent | None:
+        """The event with that internal id; None when there is none or its retention has ended.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        try:
+            found = client("dynamodb").get_item(
+                TableName=self.table, Key=item_key(env, internal_id), ConsistentRead=True
+            )
+        except AWS_ERRORS as error:
+            raise unavailable("the event store did not answer", error) from error
+        item = found.get("Item")
+        if item is None or int(item["expires_at"]["N"]) <= now_ms // 1000:
+            return None
+        return self.event_of(env, item)
+
+    def event_of(self, env: str, item: dict[str, Any]) -> AcceptedEvent:
+        """The event in an item of the table."""
+        body = item["body"]["S"] if "body" in item else self.payloads.get(item["body_key"]["S"])
+        return AcceptedEvent(
+            internal_id=item["sk"]["S"],
+            env=env,
+            name=item["name"]["S"],
+            received_ms=int(item["received_ms"]["N"]),
+            ts=decode(body)["ts"],
+            body=body,
+        )
+
+
+def body_key(event: AcceptedEvent) -> str:
+    """Where the body of a large event lies in the bucket."""
+    return payload_key("events", event.env, event.internal_id)

@@ -1,0 +1,117 @@
+"""The Event API: size → key → parse → check all → ids → admit → publish → answer."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from tidegate.admission import Admission
+from tidegate.errors import PlatformError, RequestError
+from tidegate.event import parse_events
+from tidegate.http import Request, Response, bearer_token
+from tidegate.ids import Seed
+from tidegate.key import Key, Keys
+
+logger = logging.getLogger("tidegate.ingest")
+
+_EVENTS_PATH = re.compile(r"/e(?:/(?P<key>[^/]*))?\Z")
+_CORS = {"access-control-allow-origin": "*"}
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """Answers the requests of the Event API; every answer is JSON that its clients understand.
+
+    Attributes:
+        keys: who may send.
+        admission: where events go.
+        max_bytes: the largest body, after decompression.
+    """
+
+    keys: Keys
+    admission: Admission
+    max_bytes: int
+
+    def handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """The gateway's answer to the gateway's event; it never raises."""
+        try:
+            response = self._answer(Request.from_gateway(event))
+        except RequestError as error:
+            logger.info("request refused", extra={"status": error.status, "error": error.message})
+            headers = {"allow": error.allow} if error.allow else {}
+            response = _failure(error.status, error.message, headers)
+        except PlatformError as error:
+            logger.error("request failed", extra={"status": 503, "error": str(error)})
+            response = _failure(
+                503,
+                "the events could not be stored and published; send the request again",
+                {"retry-after": str(error.retry_after_s)},
+            )
+        except Exception:
+            logger.exception("request crashed", extra={"status": 500})
+            response = _failure(500, "internal error; send the request again", {})
+        return response.to_gateway()
+
+    def _answer(self, request: Request) -> Response:
+        if request.path == "/health":
+            _allow(request, "GET")
+            return Response(200, {"status": 200, "message": "OK"})
+        match = _EVENTS_PATH.match(request.path)
+        if match is None:
+            raise RequestError(404, f"no such path: {request.path}; send events to /e/<event key>")
+        if request.method == "OPTIONS":
+            return _preflight(request)
+        _allow(request, "POST")
+        return self._receive(request, unquote(match["key"] or ""))
+
+    def _receive(self, request: Request, path_key: str) -> Response:
+        body = request.body(self.max_bytes)
+        key = self._key(path_key or bearer_token(request.headers))
+        env = key.environment(request.headers.get("x-inngest-env"))
+        events = parse_events(body)
+        key.check_names(event.incoming.name for event in events)
+        seed = Seed.parse(request.headers.get("x-inngest-event-id-seed"))
+        ids = self.admission.admit(env, events, seed)
+        return Response(200, {"ids": ids, "status": 200}, _CORS)
+
+    def _key(self, secret: str) -> Key:
+        if not secret:
+            raise RequestError(
+                401,
+                "Event key is required: POST /e/<event key>, or an Authorization: Bearer header",
+            )
+        key = self.keys.find("event", secret)
+        if key is None:
+            raise RequestError(401, "Event key not found")
+        return key
+
+
+def _allow(request: Request, method: str) -> None:
+    if request.method != method:
+        raise RequestError(
+            405, f"{request.method} {request.path} is not possible; use {method}", allow=method
+        )
+
+
+def _preflight(request: Request) -> Response:
+    """The answer to a browser that asks whether it may send."""
+    wanted = request.headers.get("access-control-request-headers", "content-type")
+    return Response(
+        204,
+        headers={
+            **_CORS,
+            "access-control-allow-methods": "POST",
+            "access-control-allow-headers": wanted,
+            "access-control-max-age": "3600",
+            "allow": "POST, OPTIONS",
+        },
+    )
+
+
+def _failure(status: int, message: str, headers: Mapping[str, str]) -> Response:
+    # The official Python client goes by `error` alone and the others by `status`: both are there.
+    return Response(status, {"ids": [], "status": status, "error": message}, {**_CORS, **headers})

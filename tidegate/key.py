@@ -1,0 +1,214 @@
+"""Event keys and signing keys: who may send and who may look, and into which environment.
+
+The table holds hashes only. An event key is found by its SHA-256. A signing key is known to
+Inngest's clients in two spellings, the key itself and its hash (SHA-256 of the hex-decoded key);
+the table has the hash of that hash, so that what is stored opens nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from tidegate.aws import AWS_ERRORS, client, unavailable
+from tidegate.clock import Clock
+from tidegate.errors import ConfigurationError, RequestError
+from tidegate.trigger import TriggerEvent
+
+Kind = Literal["event", "signing"]
+
+CACHE_MS = 60_000
+_MAX_CACHED = 1_000
+MAX_ENV_LENGTH = 128
+_ENV = re.compile(rf"[!-~]{{1,{MAX_ENV_LENGTH}}}\Z")
+_SIGNING_PREFIX = re.compile(r"signkey-\w+-")
+_HEX_64 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key, without its secret.
+
+    Attributes:
+        kind: `event` to send, `signing` to look and act.
+        env: the environment it belongs to.
+        branch: whether it opens any environment that `x-inngest-env` names.
+        event_names: what it may send, exact names and wildcards; empty means everything.
+    """
+
+    kind: Kind
+    env: str
+    branch: bool = False
+    event_names: tuple[str, ...] = ()
+
+    def environment(self, header: str | None) -> str:
+        """The environment of a request made with this key.
+
+        Args:
+            header: its `x-inngest-env`.
+
+        Raises:
+            RequestError: 401, the key does not open that environment; 400, no possible name.
+        """
+        if not header or header == self.env:
+            return self.env
+        if not self.branch:
+            raise RequestError(401, f"this key does not open the environment {header!r}")
+        check_env(header)
+        return header
+
+    def check_names(self, names: Iterable[str]) -> None:
+        """Raise RequestError (403) for the first event name that the key may not send."""
+        if not self.event_names:
+            return
+        allowed = [TriggerEvent(event=name) for name in self.event_names]
+        for index, name in enumerate(names):
+            if not any(pattern.matches(name) for pattern in allowed):
+                raise RequestError(403, f"events[{index}]: this event key may not send {name!r}")
+
+
+class Keys(Protocol):
+    """Where a request's key is looked up."""
+
+    def find(self, kind: Kind, secret: str) -> Key | None:
+        """The key with that secret, unless there is none or it is revoked."""
+
+
+@dataclass(frozen=True)
+class OpenKeys:
+    """Any key will do, for any environment: for a server that only its own machine can reach."""
+
+    env: str
+
+    def find(self, kind: Kind, secret: str) -> Key | None:  # noqa: ARG002
+        """A key for everything."""
+        return Key(kind, self.env, branch=True)
+
+
+@dataclass(frozen=True)
+class StoredKeys:
+    """The keys table; a key that was found is remembered for 60 s, so revoking takes that long."""
+
+    table: str
+    clock: Clock
+    _cache: dict[str, tuple[int, Key]] = field(default_factory=dict)
+
+    def find(self, kind: Kind, secret: str) -> Key | None:
+        """The key with that secret, unless there is none or it is revoked.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        for digest in _digests(kind, secret):
+            key = self._cached(digest) or self._stored(digest)
+            if key is not None and key.kind == kind:
+                return key
+        return None
+
+    def _cached(self, digest: str) -> Key | None:
+        until_ms, key = self._cache.get(digest, (0, None))
+        return key if self.clock.now_ms() < until_ms else None
+
+    def _stored(self, digest: str) -> Key | None:
+        try:
+            found = client("dynamodb").get_item(TableName=self.table, Key={"pk": {"S": digest}})
+        except AWS_ERRORS as error:
+            raise unavailable("the keys could not be read", error) from error
+        item = found.get("Item")
+        if item is None or "revoked_ms" in item:
+            return None
+        if not hmac.compare_digest(item["pk"]["S"], digest):
+            return None
+        key = _key_of(item)
+        if len(self._cache) >= _MAX_CACHED:
+            self._cache.clear()
+        self._cache[digest] = (self.clock.now_ms() + CACHE_MS, key)
+        return key
+
+    def create(
+        self,
+        kind: Kind,
+        env: str,
+        *,
+        name: str = "",
+        branch: bool = False,
+        event_names: Iterable[str] = (),
+    ) -> str:
+        """Make a key and store its hash.
+
+        Args:
+            kind: `event` or `signing`.
+            env: the environment it belongs to.
+            name: what people call it.
+            branch: whether it opens branch environments.
+            event_names: what an event key may send; empty means everything.
+
+        Returns:
+            The secret; it is stored nowhere and cannot be shown again.
+
+        Raises:
+            ConfigurationError: an environment or event name that cannot be.
+            PlatformError: DynamoDB did not take it.
+        """
+        try:
+            check_env(env)
+            names = [TriggerEvent(event=name).event for name in event_names]
+        except (RequestError, ValueError) as error:
+            raise ConfigurationError(str(error)) from None
+        if kind == "event":
+            secret = secrets.token_urlsafe(32)
+        else:
+            secret = f"signkey-{'branch' if branch else 'env'}-{secrets.token_hex(32)}"
+        item: dict[str, Any] = {
+            "pk": {"S": _digests(kind, secret)[-1]},
+            "kind": {"S": kind},
+            "env": {"S": env},
+            "name": {"S": name},
+            "branch": {"BOOL": branch},
+            "event_names": {"L": [{"S": name} for name in names]},
+            "created_ms": {"N": str(self.clock.now_ms())},
+        }
+        try:
+            client("dynamodb").put_item(TableName=self.table, Item=item)
+        except AWS_ERRORS as error:
+            raise unavailable("the key could not be stored", error) from error
+        return secret
+
+
+def check_env(env: str) -> None:
+    """Raise RequestError (400) unless the text can name an environment."""
+    if not _ENV.match(env):
+        raise RequestError(
+            400,
+            f"the environment name {env!r} is not possible: use 1 to {MAX_ENV_LENGTH} printable "
+            "ASCII characters without spaces",
+        )
+
+
+def _digests(kind: Kind, secret: str) -> list[str]:
+    """What a secret may be stored under."""
+    if kind == "event":
+        return [hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()]
+    bare = _SIGNING_PREFIX.sub("", secret, count=1)
+    if not _HEX_64.match(bare):
+        return []
+    hashed = hashlib.sha256(bytes.fromhex(bare)).hexdigest()
+    return [_stored_digest(bare), _stored_digest(hashed)]
+
+
+def _stored_digest(hashed: str) -> str:
+    return hashlib.sha256(f"signing:{hashed}".encode()).hexdigest()
+
+
+def _key_of(item: Mapping[str, Any]) -> Key:
+    return Key(
+        kind=item["kind"]["S"],
+        env=item["env"]["S"],
+        branch=item["branch"]["BOOL"],
+        event_names=tuple(name["S"] for name in item["event_names"]["L"]),
+    )

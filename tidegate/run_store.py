@@ -1,0 +1,270 @@
+"""The run store: a DynamoDB table whose conditions keep a run single, leased and ended once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from tidegate.aws import AWS_ERRORS, client, concurrently, error_code, unavailable
+from tidegate.batch import chunks, until_empty
+from tidegate.clock import Clock
+from tidegate.encoding import encode
+from tidegate.partition import item_key
+from tidegate.payload import PayloadStore, is_large, payload_key
+from tidegate.run import Failure, Run, Status
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+_MAX_BATCH_GET = 100
+_NAMES = {"#status": "status", "#output": "output"}
+
+
+@dataclass(frozen=True)
+class RunStore:
+    """The runs table, and the bucket for large outputs.
+
+    Attributes:
+        table: the table's name.
+        payloads: where large outputs are.
+        clock: for pauses between tries.
+        retention_s: how long a run is kept after it was recorded, in seconds.
+    """
+
+    table: str
+    payloads: PayloadStore
+    clock: Clock
+    retention_s: int = 30 * 86_400
+
+    def create(self, run: Run) -> Run | None:
+        """Record a run unless it is recorded already.
+
+        Returns:
+            None if it was recorded now, else the run as it stands.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        try:
+            client("dynamodb").put_item(
+                TableName=self.table,
+                Item=self._item(run),
+                ConditionExpression="attribute_not_exists(pk)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise unavailable("the run could not be recorded", error) from error
+            old: Any = error.response["Item"]  # type: ignore[typeddict-item]
+            return self.run_of(run.env, old)
+        except AWS_ERRORS as error:
+            raise unavailable("the run could not be recorded", error) from error
+        return None
+
+    def take(self, old: Run, new: Run) -> bool:
+        """Lease a run that nobody drives any more.
+
+        Args:
+            old: the run as it was seen.
+            new: the same with the attempt and the lease that it gets.
+
+        Returns:
+            False when it has changed since: somebody else has it.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        return self._update(
+            new,
+            "SET #status = :status, attempt = :attempt, lease = :lease, "
+            "lease_until_ms = :until, started_ms = :started REMOVE due_ms",
+            "#status = :seen_status AND attempt = :seen_attempt AND lease = :seen_lease",
+            {
+                ":status": {"S": new.status},
+                ":attempt": {"N": str(new.attempt)},
+                ":lease": {"S": new.lease},
+                ":until": {"N": str(new.lease_until_ms)},
+                ":started": {"N": str(new.started_ms)},
+                ":seen_status": {"S": old.status},
+                ":seen_attempt": {"N": str(old.attempt)},
+                ":seen_lease": {"S": old.lease},
+            },
+        )
+
+    def await_retry(self, run: Run, due_ms: int, failure: Failure) -> bool:
+        """Give up the lease and make the next attempt due.
+
+        Args:
+            run: the run, with the lease held.
+            due_ms: when, UTC ms.
+            failure: why the attempt failed.
+
+        Returns:
+            False when the lease was lost; nothing is changed then.
+        """
+        return self._update(
+            run,
+            "SET attempt = :attempt, lease = :none, lease_until_ms = :zero, due_ms = :due, "
+            "#output = :output REMOVE output_key",
+            "lease = :mine AND #status = :running",
+            {
+                ":attempt": {"N": str(run.attempt + 1)},
+                ":none": {"S": ""},
+                ":zero": {"N": "0"},
+                ":due": {"N": str(due_ms)},
+                ":output": {"S": encode(failure.as_dict())},
+                ":mine": {"S": run.lease},
+                ":running": {"S": Status.RUNNING},
+            },
+            names=("#status", "#output"),
+        )
+
+    def end(self, run: Run, ended: Run) -> bool:
+        """End a run.
+
+        Args:
+            run: the run, with the lease held.
+            ended: the same with its final status, output and `ended_ms`.
+
+        Returns:
+            False when the lease was lost; nothing is changed then.
+        """
+        output = ended.output or "null"
+        place = "#output = :output"
+        value: Value = {"S": output}
+        names: tuple[str, ...] = ("#status", "#output")
+        if is_large(output):
+            key = payload_key("runs", run.env, run.id)
+            self.payloads.put(key, output)
+            place, value, names = "output_key = :output", {"S": key}, ("#status",)
+        return self._update(
+            run,
+            f"SET #status = :status, ended_ms = :ended, lease_until_ms = :zero, {place} "
+            "REMOVE due_ms",
+            "lease = :mine AND #status = :running",
+            {
+                ":status": {"S": ended.status},
+                ":ended": {"N": str(ended.ended_ms)},
+                ":zero": {"N": "0"},
+                ":output": value,
+                ":mine": {"S": run.lease},
+                ":running": {"S": Status.RUNNING},
+            },
+            names=names,
+        )
+
+    def get(self, env: str, run_id: str) -> Run | None:
+        """The run with that id, if there is one.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        try:
+            found = client("dynamodb").get_item(
+                TableName=self.table, Key=item_key(env, run_id), ConsistentRead=True
+            )
+        except AWS_ERRORS as error:
+            raise unavailable("the runs could not be read", error) from error
+        return self.run_of(env, found["Item"]) if "Item" in found else None
+
+    def get_all(self, env: str, run_ids: Sequence[str]) -> list[Run]:
+        """Those of the runs that exist, by id.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        found: list[Run] = []
+
+        def read(keys: list[Any]) -> list[Any]:
+            try:
+                answer = client("dynamodb").batch_get_item(
+                    RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}}
+                )
+            except AWS_ERRORS as error:
+                raise unavailable("the runs could not be read", error) from error
+            found.extend(self.run_of(env, item) for item in answer["Responses"][self.table])
+            return list(answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", []))
+
+        keys = [item_key(env, run_id) for run_id in dict.fromkeys(run_ids)]
+        concurrently(
+            lambda chunk: until_empty(read, chunk, self.clock, "the runs could not be read"),
+            chunks(keys, _MAX_BATCH_GET),
+        )
+        return sorted(found, key=lambda run: run.id)
+
+    def output_of(self, run: Run) -> str | None:
+        """JSON text of a run's output, fetched from the bucket if it lies there."""
+        return self.payloads.get(run.output_key) if run.output_key else run.output
+
+    def _update(
+        self,
+        run: Run,
+        update: str,
+        condition: str,
+        values: Mapping[str, Value],
+        names: Sequence[str] = ("#status",),
+    ) -> bool:
+        try:
+            client("dynamodb").update_item(
+                TableName=self.table,
+                Key=item_key(run.env, run.id),
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeNames={name: _NAMES[name] for name in names},
+                ExpressionAttributeValues=values,
+            )
+        except ClientError as error:
+            if error_code(error) == "ConditionalCheckFailedException":
+                return False
+            raise unavailable("the run could not be recorded", error) from error
+        except AWS_ERRORS as error:
+            raise unavailable("the run could not be recorded", error) from error
+        return True
+
+    def _item(self, run: Run) -> dict[str, Value]:
+        item: dict[str, Value] = {
+            **item_key(run.env, run.id),
+            "function_id": {"S": run.function_id},
+            "event_id": {"S": run.event_id},
+            "status": {"S": run.status},
+            "attempt": {"N": str(run.attempt)},
+            "queued_ms": {"N": str(run.queued_ms)},
+            "lease": {"S": run.lease},
+            "lease_until_ms": {"N": str(run.lease_until_ms)},
+            "expires_at": {"N": str(run.queued_ms // 1000 + self.retention_s)},
+        }
+        if run.started_ms is not None:
+            item["started_ms"] = {"N": str(run.started_ms)}
+        if run.due_ms is not None:
+            item["due_ms"] = {"N": str(run.due_ms)}
+        return item
+
+    def run_of(self, env: str, item: Mapping[str, Any]) -> Run:
+        """The run in an item of the table; a large output stays in the bucket."""
+
+        def number(name: str) -> int | None:
+            return int(item[name]["N"]) if name in item else None
+
+        def text(name: str) -> str | None:
+            return str(item[name]["S"]) if name in item else None
+
+        return Run(
+            id=item["sk"]["S"],
+            env=env,
+            function_id=item["function_id"]["S"],
+            event_id=item["event_id"]["S"],
+            status=Status(item["status"]["S"]),
+            attempt=int(item["attempt"]["N"]),
+            queued_ms=int(item["queued_ms"]["N"]),
+            started_ms=number("started_ms"),
+            ended_ms=number("ended_ms"),
+            due_ms=number("due_ms"),
+            lease=item["lease"]["S"],
+            lease_until_ms=int(item["lease_until_ms"]["N"]),
+            output=text("output"),
+            output_key=text("output_key"),
+        )
