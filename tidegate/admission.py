@@ -21,7 +21,7 @@ from tidegate.aws import concurrently
 from tidegate.bus import Bus
 from tidegate.clock import Clock
 from tidegate.dedup import Claim, DedupTable
-from tidegate.event import AcceptedEvent, CheckedEvent
+from tidegate.event import AcceptedEvent, CheckedEvent, Event, check_events
 from tidegate.event_store import EventStore
 from tidegate.ids import Seed
 
@@ -64,6 +64,21 @@ class Admission:
         claims = self._claim(accepted)
         self.deliver(self._without_duplicates(accepted, claims))
         return [_owner(event, claims) for event in accepted]
+
+    def send(self, env: str, events: Sequence[Event], seed: Seed) -> list[str]:
+        """The internal ids of events that a run sends, once all are stored and published.
+
+        Args:
+            env: the environment of the run.
+            events: what the function passed.
+            seed: the same at every attempt of the run.
+
+        Raises:
+            RequestError: an event is not valid; the message names it by its index.
+            PlatformError: it did not succeed; repeating the call is safe.
+        """
+        checked = check_events([event.model_dump() for event in events])
+        return self.admit(env, checked, seed)
 
     def deliver(self, events: Sequence[AcceptedEvent]) -> None:
         """Store and publish events, in the order that fits each.

@@ -92,7 +92,7 @@ class PlatformError(TidegateError):
 
 
 class RunLeasedError(PlatformError):
-    """Another worker drives this run at the moment."""
+    """Another worker drives this run, for `retry_after_s` from now at the longest."""
 
 
 # --- the user's function failed -----------------------------------------------------------------

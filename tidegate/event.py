@@ -24,6 +24,8 @@ MAX_NAME_LENGTH = 256
 MIN_TS_MS = 315_532_800_000  # 1980-01-01
 MAX_TS_MS = 4_102_444_800_000  # 2100-01-01
 RESERVED_PREFIX = "inngest/"
+# The JSON parser takes 200 levels, and events lie some levels deeper in messages and system events.
+MAX_NESTING = 150
 
 # The name travels as an SNS attribute, and SNS takes no other control characters than these three.
 _NOT_IN_A_NAME = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -171,6 +173,7 @@ def parse_events(body: bytes) -> list[CheckedEvent]:
 
     Raises:
         RequestError: 400; the message names the first bad event by its index, as `events[3]: …`.
+            413 for too many events.
     """
     if not body.strip():
         raise RequestError(400, "the body is empty; send an event object or an array of them")
@@ -184,7 +187,7 @@ def parse_events(body: bytes) -> list[CheckedEvent]:
         raise RequestError(400, "the body must be an event object or an array of event objects")
     if len(parsed) > MAX_EVENTS_PER_REQUEST:
         raise RequestError(
-            400,
+            413,
             f"{len(parsed)} events in one request; send at most {MAX_EVENTS_PER_REQUEST}",
         )
     return check_events(parsed)
@@ -202,13 +205,31 @@ def check_events(events: Sequence[Any]) -> list[CheckedEvent]:
             incoming = IncomingEvent.model_validate(raw)
             # What cannot be encoded (1e999 reads as infinity) must fail here, not after a write.
             incoming.data.pop("_inngest", None)
-            encode([incoming.data, incoming.user])
+            text = encode([incoming.data, incoming.user, incoming.id, incoming.v])
+            _check_nesting(incoming, text)
         except ValidationError as error:
             raise RequestError(400, f"events[{index}]: {_first_fault(error)}") from None
         except (TypeError, ValueError, RecursionError) as error:
-            raise RequestError(400, f"events[{index}]: not valid JSON: {error}") from None
+            raise RequestError(400, f"events[{index}]: cannot be stored: {error}") from None
         checked.append(CheckedEvent(incoming))
     return checked
+
+
+def _check_nesting(event: IncomingEvent, text: str) -> None:
+    # Few events have so many brackets at all; the others need no closer look.
+    if text.count("{") + text.count("[") > MAX_NESTING and (
+        _is_deeper(event.data, MAX_NESTING - 1) or _is_deeper(event.user, MAX_NESTING - 1)
+    ):
+        raise ValueError(f"more than {MAX_NESTING} levels of nesting; send it flatter")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether a value has more levels of objects and arrays than that."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return False
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)
 
 
 def _first_fault(error: ValidationError) -> str:

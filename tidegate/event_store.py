@@ -11,6 +11,7 @@ from tidegate.batch import chunks, until_empty
 from tidegate.clock import Clock
 from tidegate.encoding import decode
 from tidegate.event import AcceptedEvent
+from tidegate.manifest import DELAYED, EVENTS
 from tidegate.partition import item_key
 from tidegate.payload import PayloadStore, is_large, payload_key
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html: 25 puts
 # and 16 MB; a batch of inlined bodies stays far below the latter.
 _MAX_BATCH = 25
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class EventStore:
             **item_key(event.env, event.internal_id),
             "name": {"S": event.name},
             "received_ms": {"N": str(event.received_ms)},
-            "expires_at": {"N": str(event.received_ms // 1000 + self.retention_s)},
+            "expires_at": {"N": str(max(event.received_ms, event.ts) // 1000 + self.retention_s)},
         }
         if is_large(event.body):
             item["body_key"] = {"S": body_key(event)}
@@ -101,6 +103,16 @@ class EventStore:
         """The event with that internal id; None when there is none or its retention has ended.
 
         Raises:
+            DeadLetterError: its large body is gone.
+            PlatformError: AWS did not answer.
+        """
+        item = self.item(env, internal_id, now_ms)
+        return None if item is None else self.event_of(env, item)
+
+    def item(self, env: str, internal_id: str, now_ms: int) -> dict[str, Any] | None:
+        """The item of that event, a large body still in the bucket; None as for `get`.
+
+        Raises:
             PlatformError: DynamoDB did not answer.
         """
         try:
@@ -112,7 +124,7 @@ class EventStore:
         item = found.get("Item")
         if item is None or int(item["expires_at"]["N"]) <= now_ms // 1000:
             return None
-        return self.event_of(env, item)
+        return dict(item)
 
     def event_of(self, env: str, item: dict[str, Any]) -> AcceptedEvent:
         """The event in an item of the table."""
@@ -128,5 +140,6 @@ class EventStore:
 
 
 def body_key(event: AcceptedEvent) -> str:
-    """Where the body of a large event lies in the bucket."""
-    return payload_key("events", event.env, event.internal_id)
+    """Where the body of a large event lies in the bucket: what starts runs late is kept longer."""
+    is_delayed = event.ts > event.received_ms + _DAY_MS
+    return payload_key(DELAYED if is_delayed else EVENTS, event.env, event.internal_id)

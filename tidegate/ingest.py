@@ -37,7 +37,7 @@ class Ingest:
     max_bytes: int
 
     def handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """The gateway's answer to the gateway's event; it never raises."""
+        """The gateway's answer to the gateway's event, whatever happens."""
         try:
             response = self._answer(Request.from_gateway(event))
         except RequestError as error:
@@ -59,10 +59,11 @@ class Ingest:
     def _answer(self, request: Request) -> Response:
         if request.path == "/health":
             _allow(request, "GET")
-            return Response(200, {"status": 200, "message": "OK"})
+            return Response(200, {"status": 200, "message": "OK"}, _CORS)
         match = _EVENTS_PATH.match(request.path)
         if match is None:
-            raise RequestError(404, f"no such path: {request.path}; send events to /e/<event key>")
+            # The path stays out of this message and the next, and so of the log: it may hold a key.
+            raise RequestError(404, "no such path; send events to POST /e/<event key>")
         if request.method == "OPTIONS":
             return _preflight(request)
         _allow(request, "POST")
@@ -93,7 +94,7 @@ class Ingest:
 def _allow(request: Request, method: str) -> None:
     if request.method != method:
         raise RequestError(
-            405, f"{request.method} {request.path} is not possible; use {method}", allow=method
+            405, f"{request.method!r} is not possible on this path; use {method}", allow=method
         )
 
 

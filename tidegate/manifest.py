@@ -30,6 +30,20 @@ TABLES = (
 )
 TTL_ATTRIBUTE = "expires_at"
 
+# The folders of the bucket.
+EVENTS = "events"
+DELAYED = "delayed"
+RUNS = "runs"
+
+
+def bucket_lifecycle_days(retention_days: int) -> dict[str, int]:
+    """After how many days the objects of each folder of the bucket are deleted.
+
+    Large events that start their runs later than the retention must still be there then.
+    """
+    return {EVENTS: retention_days, RUNS: retention_days, DELAYED: 3_650}
+
+
 # Where the HTTP API sends a request, most special first; every path reaches one of our handlers.
 ROUTES = (("/v1/{proxy+}", "api"), ("$default", "ingest"))
 

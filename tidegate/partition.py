@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
 
 SHARDS = 8
+# A ULID can carry times up to the year 10889, for which there is no date: they share the last day.
+_MAX_MS = 253_402_300_799_999
 
 
 def partition_of(env: str, ulid: str) -> str:
     """The partition key of an item, from its environment and its ULID."""
-    day = datetime.fromtimestamp(ulid_ms(ulid) / 1000, UTC)
+    day = datetime.fromtimestamp(min(ulid_ms(ulid), _MAX_MS) / 1000, UTC)
     return _key(env, day, zlib.crc32(ulid.encode()) % SHARDS)
 
 

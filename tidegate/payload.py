@@ -19,9 +19,9 @@ def is_large(text: str) -> bool:
     return len(text) > MAX_INLINE_BYTES or len(text.encode()) > MAX_INLINE_BYTES
 
 
-def payload_key(kind: str, env: str, ulid: str) -> str:
+def payload_key(folder: str, env: str, ulid: str) -> str:
     """Where a payload lies in the bucket; derived, so that writing it again is harmless."""
-    return f"{kind}/{quote(env, safe='')}/{ulid}.json"
+    return f"{folder}/{quote(env, safe='')}/{ulid}.json"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from types import ModuleType
 
 from tidegate.errors import ConfigurationError
 from tidegate.function import Function
+from tidegate.manifest import Manifest
 
 _functions: dict[str, Function] = {}
 
@@ -41,19 +42,20 @@ def clear() -> None:
     _functions.clear()
 
 
-def find(function_id: str) -> Function:
-    """The registered function with that id.
+def load_function(manifest: Manifest, function_id: str) -> Function:
+    """A function of the manifest; the module that registers it is imported if it is not yet.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: the manifest has no such function, or its module registers none.
     """
-    try:
-        return _functions[function_id]
-    except KeyError:
-        known = ", ".join(_functions) or "none"
-        raise ConfigurationError(
-            f"no function {function_id!r} is registered (there are: {known})"
-        ) from None
+    described = manifest.function(function_id)
+    if described is None:
+        raise ConfigurationError(f"the manifest has no function {function_id!r}")
+    if function_id not in _functions:
+        importlib.import_module(described.module)
+    if function_id not in _functions:
+        raise ConfigurationError(f"{described.module} registers no function {function_id!r}")
+    return _functions[function_id]
 
 
 def load(targets: Iterable[str]) -> list[ModuleType]:

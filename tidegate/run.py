@@ -44,8 +44,12 @@ class Failure:
     stack: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """The failure as it is stored and shown: `name`, `message`, `stack`."""
+        """The failure as it is shown: `name`, `message`, `stack`."""
         return {"name": self.name, "message": self.message, "stack": self.stack}
+
+    def __str__(self) -> str:
+        """The failure in one line."""
+        return f"{self.name}: {self.message}" if self.message else self.name
 
 
 @dataclass(frozen=True)

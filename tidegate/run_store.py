@@ -12,6 +12,7 @@ from tidegate.aws import AWS_ERRORS, client, concurrently, error_code, unavailab
 from tidegate.batch import chunks, until_empty
 from tidegate.clock import Clock
 from tidegate.encoding import encode
+from tidegate.manifest import RUNS
 from tidegate.partition import item_key
 from tidegate.payload import PayloadStore, is_large, payload_key
 from tidegate.run import Failure, Run, Status
@@ -138,7 +139,7 @@ class RunStore:
         value: Value = {"S": output}
         names: tuple[str, ...] = ("#status", "#output")
         if is_large(output):
-            key = payload_key("runs", run.env, run.id)
+            key = payload_key(RUNS, run.env, run.id)
             self.payloads.put(key, output)
             place, value, names = "output_key = :output", {"S": key}, ("#status",)
         return self._update(
@@ -157,8 +158,13 @@ class RunStore:
             names=names,
         )
 
-    def get(self, env: str, run_id: str) -> Run | None:
+    def get(self, env: str, run_id: str, now_ms: int | None = None) -> Run | None:
         """The run with that id, if there is one.
+
+        Args:
+            env: its environment.
+            run_id: its id.
+            now_ms: UTC ms; when given, a run whose retention has ended is none.
 
         Raises:
             PlatformError: DynamoDB did not answer.
@@ -169,10 +175,11 @@ class RunStore:
             )
         except AWS_ERRORS as error:
             raise unavailable("the runs could not be read", error) from error
-        return self.run_of(env, found["Item"]) if "Item" in found else None
+        item = found.get("Item")
+        return self.run_of(env, item) if item and not _is_over(item, now_ms) else None
 
-    def get_all(self, env: str, run_ids: Sequence[str]) -> list[Run]:
-        """Those of the runs that exist, by id.
+    def get_all(self, env: str, run_ids: Sequence[str], now_ms: int | None = None) -> list[Run]:
+        """Those of the runs that exist, by id; `now_ms` as for `get`.
 
         Raises:
             PlatformError: DynamoDB did not answer.
@@ -186,8 +193,10 @@ class RunStore:
                 )
             except AWS_ERRORS as error:
                 raise unavailable("the runs could not be read", error) from error
-            found.extend(self.run_of(env, item) for item in answer["Responses"][self.table])
-            return list(answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", []))
+            items = answer["Responses"][self.table]
+            found.extend(self.run_of(env, item) for item in items if not _is_over(item, now_ms))
+            left: Any = answer.get("UnprocessedKeys", {})
+            return list(left[self.table]["Keys"]) if left else []
 
         keys = [item_key(env, run_id) for run_id in dict.fromkeys(run_ids)]
         concurrently(
@@ -226,6 +235,7 @@ class RunStore:
         return True
 
     def _item(self, run: Run) -> dict[str, Value]:
+        kept_from_ms = max(run.queued_ms, run.due_ms or 0)
         item: dict[str, Value] = {
             **item_key(run.env, run.id),
             "function_id": {"S": run.function_id},
@@ -235,7 +245,7 @@ class RunStore:
             "queued_ms": {"N": str(run.queued_ms)},
             "lease": {"S": run.lease},
             "lease_until_ms": {"N": str(run.lease_until_ms)},
-            "expires_at": {"N": str(run.queued_ms // 1000 + self.retention_s)},
+            "expires_at": {"N": str(kept_from_ms // 1000 + self.retention_s)},
         }
         if run.started_ms is not None:
             item["started_ms"] = {"N": str(run.started_ms)}
@@ -268,3 +278,8 @@ class RunStore:
             output=text("output"),
             output_key=text("output_key"),
         )
+
+
+def _is_over(item: Mapping[str, Any], now_ms: int | None) -> bool:
+    """Whether an item's retention has ended; TTL deletes late."""
+    return now_ms is not None and int(item["expires_at"]["N"]) <= now_ms // 1000

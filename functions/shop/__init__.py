@@ -1,0 +1,1 @@
+"""The example app: a shop. A checkout fans out, a sign-up sends on, an import sends hundreds."""

@@ -1,0 +1,62 @@
+"""The door of a function: batches of its queue in, partial batch responses out."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Protocol
+
+from tidegate import registry
+from tidegate.admission import Admission
+from tidegate.aws import client
+from tidegate.bus import Bus
+from tidegate.clock import SystemClock
+from tidegate.dedup import DedupTable
+from tidegate.engine import Engine
+from tidegate.event_store import EventStore
+from tidegate.host import PythonHost
+from tidegate.logs import log_to_cloudwatch
+from tidegate.manifest import Manifest
+from tidegate.payload import PayloadStore
+from tidegate.run_store import RunStore
+from tidegate.schedule import Delivery
+from tidegate.settings import Settings
+from tidegate.worker import Worker
+
+log_to_cloudwatch()
+settings = Settings.read(os.environ, "function", "manifest", "runs_table", "queue_url")
+clock = SystemClock()
+manifest = Manifest.read(settings.manifest)
+function = registry.load_function(manifest, settings.function)
+payloads = PayloadStore(settings.bucket)
+admission = Admission(
+    DedupTable(settings.dedup_table),
+    EventStore(settings.events_table, payloads, settings.retention_s, clock),
+    Bus(settings.topic_arn, clock),
+    clock,
+)
+delivery = Delivery.of(settings, clock)
+runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
+engine = Engine(
+    function=function,
+    host=PythonHost(function, admission.send),
+    runs=runs,
+    delivery=delivery,
+    announce=admission.deliver,
+    manifest=manifest,
+    clock=clock,
+)
+worker = Worker(engine, settings.queue_url, settings.dead_letter_url, clock)
+# Made while the Lambda starts, when it has a full processor, not during the first message.
+client("dynamodb")
+
+
+class LambdaContext(Protocol):
+    """What is used of the context that Lambda passes."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """How long this invocation may still take."""
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """One batch of messages."""
+    return worker.handle(event, context.get_remaining_time_in_millis())

@@ -1,0 +1,159 @@
+"""A stage in memory, and the core's parts on it with a clock of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.clock import FakeClock
+from tidegate import registry
+from tidegate.admission import Admission
+from tidegate.aws import client
+from tidegate.bus import Bus
+from tidegate.dedup import DedupTable
+from tidegate.engine import Engine
+from tidegate.event import check_events
+from tidegate.event_store import EventStore
+from tidegate.function import Function
+from tidegate.host import PythonHost
+from tidegate.ids import Seed
+from tidegate.local.cloud import Cloud
+from tidegate.manifest import Manifest
+from tidegate.message import EventMessage
+from tidegate.payload import PayloadStore
+from tidegate.run_store import RunStore
+from tidegate.schedule import Delivery
+from tidegate.settings import Settings
+from tidegate.worker import Worker
+
+ENV = "dev"
+
+
+@dataclass
+class Stage:
+    """A stage's resources and the parts of the core that work on them."""
+
+    cloud: Cloud
+    clock: FakeClock
+    settings: Settings
+
+    @property
+    def store(self) -> EventStore:
+        return EventStore(
+            self.settings.events_table,
+            PayloadStore(self.settings.bucket),
+            self.settings.retention_s,
+            self.clock,
+        )
+
+    @property
+    def admission(self) -> Admission:
+        return Admission(
+            DedupTable(self.settings.dedup_table),
+            self.store,
+            Bus(self.settings.topic_arn, self.clock),
+            self.clock,
+        )
+
+    @property
+    def runs(self) -> RunStore:
+        return RunStore(
+            self.settings.runs_table,
+            PayloadStore(self.settings.bucket),
+            self.clock,
+            self.settings.retention_s,
+        )
+
+    def send(self, *events: dict[str, Any], seed: Seed | None = None, env: str = ENV) -> list[str]:
+        """Admit events, and give their internal ids."""
+        return self.admission.admit(env, check_events(events), seed)
+
+    def deploy(self, *functions: Function) -> None:
+        """Provision queues and subscriptions of functions."""
+        self.manifest = Manifest.of(functions)
+        self.cloud.provision(self.manifest)
+
+    def worker(self, function: Function) -> Worker:
+        """A new execution environment of a function's Lambda."""
+        settings = Settings.read(self.cloud.worker_environment(function.id))
+        engine = Engine(
+            function=function,
+            host=PythonHost(function, self.admission.send),
+            runs=self.runs,
+            delivery=Delivery.of(settings, self.clock),
+            announce=self.admission.deliver,
+            manifest=self.manifest,
+            clock=self.clock,
+            jitter=lambda: 0.0,
+        )
+        return Worker(engine, settings.queue_url, settings.dead_letter_url, self.clock)
+
+    def receive(self, queue_url: str) -> list[dict[str, Any]]:
+        """Take every visible message out of a queue, as records of a Lambda's batch."""
+        records: list[dict[str, Any]] = []
+        while True:
+            found = client("sqs").receive_message(
+                QueueUrl=queue_url,
+                MaxNumberOfMessages=10,
+                MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            )
+            messages = found.get("Messages", [])
+            if not messages:
+                return records
+            for message in messages:
+                client("sqs").delete_message(
+                    QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"]
+                )
+                records.append(
+                    {
+                        "messageId": message["MessageId"],
+                        "receiptHandle": message["ReceiptHandle"],
+                        "body": message["Body"],
+                        "attributes": dict(message["Attributes"]),
+                        "messageAttributes": message.get("MessageAttributes", {}),
+                    }
+                )
+
+    def queued(self, function: Function) -> list[dict[str, Any]]:
+        """Take a function's messages out of its queue."""
+        return self.receive(self.cloud.wiring[function.id].queue_url)
+
+    def dead(self, function: Function) -> list[dict[str, Any]]:
+        """Take a function's messages out of its dead-letter queue."""
+        return self.receive(self.cloud.wiring[function.id].dead_letter_url)
+
+    def messages(self, function: Function) -> list[EventMessage]:
+        """Take a function's messages out of its queue, decoded."""
+        return [EventMessage.decode(record["body"]) for record in self.queued(function)]
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """An empty stage."""
+    registry.clear()
+    cloud = Cloud()
+    cloud.start()
+    cloud.provision(Manifest(functions=()))
+    settings = Settings.read(cloud.ingest_environment() | cloud.api_environment())
+    yield Stage(cloud, FakeClock(), settings)
+    cloud.stop()
+    registry.clear()
+
+
+def record_of(message: EventMessage, receives: int = 1) -> dict[str, Any]:
+    """The record of a Lambda's batch that carries a message."""
+    return {
+        "messageId": f"message-{message.event.internal_id}",
+        "receiptHandle": "none",
+        "body": message.encode(),
+        "attributes": {"ApproximateReceiveCount": str(receives)},
+    }
+
+
+def batch(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """An SQS event of Lambda."""
+    return {"Records": list(records)}

@@ -1,0 +1,189 @@
+"""The REST API: key → environment → route → answer, all of it JSON in one envelope.
+
+Each resource has a module of endpoints, `tidegate.rest_events` and so on, that says which paths
+and methods are its own; this one knows what is the same for all of them. See docs/rest-api.md.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from threading import Lock
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.event_handler import Response as HttpResponse
+from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
+
+from tidegate.clock import Clock
+from tidegate.encoding import encode
+from tidegate.errors import PlatformError, RequestError
+from tidegate.event_store import EventStore
+from tidegate.http import Request, Response, bearer_token
+from tidegate.key import Keys
+from tidegate.manifest import Manifest
+from tidegate.rest_call import Call, Endpoint, Routes, rfc3339
+from tidegate.rest_events import EventEndpoints
+from tidegate.rest_functions import FunctionEndpoints
+from tidegate.rest_runs import RunEndpoints
+from tidegate.run_store import RunStore
+
+logger = logging.getLogger("tidegate.api")
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 6 MB, and some are
+# needed for the headers. The body is a JSON string within the answer's JSON.
+MAX_ANSWER_BYTES = 6_000_000
+_COMPRESSED_FROM_BYTES = 16 * 1024
+
+# Events and outputs are private and runs change: nobody in between may keep an answer.
+_HEADERS = {"cache-control": "no-store"}
+
+
+class Api:
+    """Answers the requests of the REST API.
+
+    Args:
+        keys: who may look.
+        events: the events.
+        runs: the runs.
+        manifest: the functions.
+        clock: the time.
+    """
+
+    def __init__(
+        self, keys: Keys, events: EventStore, runs: RunStore, manifest: Manifest, clock: Clock
+    ) -> None:
+        self._keys = keys
+        self._clock = clock
+        # The resolver keeps the request it works on in its class, and the dev server has threads.
+        self._one_at_a_time = Lock()
+        event_endpoints = EventEndpoints(events)
+        self._resolver = self._resolver_of(
+            event_endpoints.routes(),
+            RunEndpoints(runs, event_endpoints, manifest).routes(),
+            FunctionEndpoints(manifest).routes(),
+        )
+
+    def handle(self, event: Mapping[str, Any], context: Any = None) -> dict[str, Any]:
+        """The gateway's answer to the gateway's event; it never raises."""
+        try:
+            with self._one_at_a_time:
+                answer = self._resolver.resolve(dict(event), context)
+            if _size(answer) <= MAX_ANSWER_BYTES:
+                return answer
+            return _failure(
+                413,
+                f"the answer has more than {MAX_ANSWER_BYTES} bytes; ask for it with "
+                "Accept-Encoding: gzip, or for less",
+            ).to_gateway()
+        except Exception as error:
+            return _crashed(error).to_gateway()
+
+    def _resolver_of(self, *resources: Routes) -> APIGatewayHttpResolver:
+        resolver = APIGatewayHttpResolver(debug=False)
+        resolver.use([self._let_in])
+        for routes in resources:
+            for path, endpoints in routes.items():
+                for method, endpoint in endpoints.items():
+                    resolver.route(path, method)(self._answering(endpoint))
+                others = [method for method in METHODS if method not in endpoints]
+                resolver.route(path, others)(_wrong_method(endpoints))
+        resolver.not_found(self._no_such_path)
+        resolver.exception_handler(RequestError)(_refused)
+        resolver.exception_handler(PlatformError)(_unavailable)
+        resolver.exception_handler(Exception)(lambda error: _to_resolver(_crashed(error)))
+        return resolver
+
+    def _let_in(self, resolver: APIGatewayHttpResolver, go_on: NextMiddleware) -> HttpResponse[Any]:
+        """Whoever has a signing key, into the environment that it opens."""
+        headers = Request.from_gateway(resolver.current_event.raw_event).headers
+        key = self._keys.find("signing", bearer_token(headers))
+        if key is None:
+            raise RequestError(
+                401, "Authentication failed: send Authorization: Bearer <signing key>"
+            )
+        resolver.context["env"] = key.environment(headers.get("x-inngest-env"))
+        return go_on(resolver)
+
+    def _answering(self, endpoint: Endpoint) -> Callable[..., HttpResponse[Any]]:
+        """The endpoint as the resolver calls it, with the variable parts of the path."""
+
+        def answer(**path: str) -> HttpResponse[Any]:
+            request = self._resolver.current_event.raw_event
+            query = request.get("queryStringParameters") or {}
+            call = Call(
+                env=self._resolver.context["env"],
+                now_ms=self._clock.now_ms(),
+                path=path,
+                query={name: value for name, value in query.items() if value},
+            )
+            result = endpoint(call)
+            metadata = {"fetched_at": rfc3339(call.now_ms), "cached_until": None, **result.metadata}
+            return _to_resolver(Response(200, {"data": result.data, "metadata": metadata}))
+
+        return answer
+
+    def _no_such_path(self, _: Exception) -> HttpResponse[Any]:
+        raw_path = self._resolver.current_event.path
+        return _refused(RequestError(404, f"no such path: {raw_path}; see /v1/events, /v1/runs"))
+
+
+def _wrong_method(possible: Iterable[str]) -> Callable[..., HttpResponse[Any]]:
+    allow = ", ".join(sorted(possible))
+
+    def refuse(**_: str) -> HttpResponse[Any]:
+        raise RequestError(405, f"this path takes {allow} only", allow=allow)
+
+    return refuse
+
+
+def _refused(error: RequestError) -> HttpResponse[Any]:
+    logger.info("request refused", extra={"status": error.status, "error": error.message})
+    headers = {"allow": error.allow} if error.allow else {}
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return _to_resolver(_failure(error.status, error.message, headers))
+
+
+def _unavailable(error: PlatformError) -> HttpResponse[Any]:
+    logger.error("request failed", extra={"status": 503, "error": str(error)})
+    return _to_resolver(
+        _failure(
+            503,
+            "the stored events and runs did not answer; send the request again",
+            {"retry-after": str(error.retry_after_s)},
+        )
+    )
+
+
+def _crashed(error: Exception) -> Response:
+    logger.error("request crashed", exc_info=error, extra={"status": 500})
+    return _failure(500, "internal error; send the request again")
+
+
+def _failure(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    content = {"error": message, "data": None, "status": status}
+    return Response(status, content, {**_HEADERS, **(headers or {})})
+
+
+def _to_resolver(response: Response) -> HttpResponse[Any]:
+    body = encode(response.content)
+    return HttpResponse(
+        status_code=response.status,
+        content_type="application/json",
+        body=body,
+        headers={**_HEADERS, **response.headers},
+        # Only for clients that accept gzip.
+        compress=len(body) >= _COMPRESSED_FROM_BYTES,
+    )
+
+
+def _size(answer: Mapping[str, Any]) -> int:
+    """The bytes of a body within Lambda's answer."""
+    body = answer["body"]
+    if answer["isBase64Encoded"] or len(body) * 6 <= MAX_ANSWER_BYTES:
+        return len(body)
+    return len(json.dumps(body))

@@ -1,0 +1,164 @@
+"""Events in the REST API: listed, and found by their internal id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
+
+from tidegate.aws import concurrently
+from tidegate.batch import chunks
+from tidegate.encoding import decode
+from tidegate.errors import DeadLetterError, RequestError
+from tidegate.event import RESERVED_PREFIX
+from tidegate.event_store import EventStore
+from tidegate.listing import Filter, Page, Span, newest_items
+from tidegate.rest_call import (
+    FETCHED_AT_ONCE,
+    MAX_LIST_BYTES,
+    ZERO_UUID,
+    Call,
+    Result,
+    Routes,
+    rfc3339,
+)
+from tidegate.rest_query import EventsQuery
+
+# A client's seed may run ahead of our clock, and the id of its event with it.
+_AHEAD_MS = 86_400_000
+
+
+class EventObject(TypedDict):
+    """An event, with the field names of Inngest's REST API (v1), and `environment` and `note`.
+
+    Where the payload is gone, what it held is None and `note` says why.
+    """
+
+    internal_id: str
+    account_id: str
+    environment_id: str
+    environment: str
+    source: str
+    source_id: None
+    received_at: str
+    id: str | None
+    name: str
+    data: dict[str, Any] | None
+    user: NotRequired[dict[str, Any]]
+    ts: int | None
+    v: NotRequired[str]
+    note: NotRequired[str]
+
+
+@dataclass(frozen=True)
+class EventEndpoints:
+    """What can be asked about events.
+
+    Attributes:
+        store: where they are.
+    """
+
+    store: EventStore
+
+    def routes(self) -> Routes:
+        """The paths."""
+        return {
+            "/v1/events": {"GET": self.list_events},
+            "/v1/events/<event_id>": {"GET": self.get_event},
+        }
+
+    def list_events(self, call: Call) -> Result:
+        """The newest events, without those of the system."""
+        query = EventsQuery.parse(call.query, call.now_ms)
+        page = self._page(call, query)
+        events = self._objects(call.env, page.items)
+        cut = len(events) < len(page.items)
+        cursor = events[-1]["internal_id"] if cut else page.next_cursor
+        return Result(events, {"has_more": cursor is not None, "next_cursor": cursor})
+
+    def get_event(self, call: Call) -> Result:
+        """One event."""
+        return Result(self._object(call.env, self.item(call))[0])
+
+    def item(self, call: Call) -> dict[str, Any]:
+        """The stored item of the event that a call's path names.
+
+        Raises:
+            RequestError: 400 no possible id, 404 no such event.
+        """
+        internal_id = call.ulid("event_id", "event ID")
+        item = self.store.item(call.env, internal_id, call.now_ms)
+        if item is None:
+            raise RequestError(404, "Event not found")
+        return item
+
+    def _page(self, call: Call, query: EventsQuery) -> Page:
+        newest_ms = call.now_ms + _AHEAD_MS
+        if query.before_ms is not None:
+            newest_ms = min(newest_ms, query.before_ms - 1)
+        oldest_ms = max(query.after_ms, call.now_ms - self.store.retention_s * 1000)
+        span = Span.of(oldest_ms, newest_ms, query.cursor)
+        if span is None:
+            return Page([], None)
+        return newest_items(
+            self.store.table, call.env, span, query.limit, _shown(query.name, call.now_ms)
+        )
+
+    def _objects(self, env: str, items: list[dict[str, Any]]) -> list[EventObject]:
+        """The first of the items, as many as an answer can hold."""
+        events: list[EventObject] = []
+        total = 0
+        for chunk in chunks(items, FETCHED_AT_ONCE):
+            for event, size in concurrently(lambda item: self._object(env, item), chunk):
+                if size > MAX_LIST_BYTES:
+                    note = f"{size} bytes are too many for a list; GET /v1/events/<internal_id>"
+                    event, size = _without_payload(event, note), 0
+                if total + size > MAX_LIST_BYTES:
+                    return events
+                events.append(event)
+                total += size
+        return events
+
+    def _object(self, env: str, item: Mapping[str, Any]) -> tuple[EventObject, int]:
+        """The event in an item, and the bytes of its payload."""
+        head: EventObject = {
+            "internal_id": item["sk"]["S"],
+            "account_id": ZERO_UUID,
+            "environment_id": ZERO_UUID,
+            "environment": env,
+            "source": "",
+            "source_id": None,
+            "received_at": rfc3339(int(item["received_ms"]["N"])),
+            "id": None,
+            "name": item["name"]["S"],
+            "data": None,
+            "ts": None,
+        }
+        try:
+            body = self.store.event_of(env, dict(item)).body
+        except DeadLetterError as error:
+            return {**head, "note": str(error)}, 0
+        event = decode(body)
+        if not event["user"]:
+            del event["user"]
+        return {**head, **event}, len(body.encode())
+
+
+def _shown(name: str | None, now_ms: int) -> Filter:
+    """Events that are not the system's, nor past their retention, and have the name, if any."""
+    # TTL deletes late, so the expiry is compared here.
+    expression = "expires_at > :now AND NOT begins_with(#name, :reserved)"
+    values: dict[str, Any] = {
+        ":now": {"N": str(now_ms // 1000)},
+        ":reserved": {"S": RESERVED_PREFIX},
+    }
+    if name is not None:
+        expression += " AND #name = :name"
+        values[":name"] = {"S": name}
+    return Filter(expression, {"#name": "name"}, values, selective=name is not None)
+
+
+def _without_payload(event: EventObject, note: str) -> EventObject:
+    event = {**event, "data": None, "note": note}
+    event.pop("user", None)
+    return event

@@ -1,0 +1,137 @@
+"""Runs in the REST API: those of an event, and one by its id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
+
+from tidegate.aws import concurrently
+from tidegate.batch import chunks
+from tidegate.encoding import decode
+from tidegate.errors import DeadLetterError, RequestError
+from tidegate.ids import run_id_of
+from tidegate.manifest import Manifest
+from tidegate.rest_call import (
+    FETCHED_AT_ONCE,
+    MAX_LIST_BYTES,
+    ZERO_UUID,
+    Call,
+    Result,
+    Routes,
+    rfc3339,
+)
+from tidegate.rest_events import EventEndpoints
+from tidegate.run import Run
+from tidegate.run_store import RunStore
+
+_SINGLY = "GET /v1/runs/<run_id>"
+
+
+class Outcome(TypedDict):
+    """What a run has come to: an output once it has ended, before that the latest failure."""
+
+    output: NotRequired[Any]
+    last_error: NotRequired[Any]
+    note: NotRequired[str]
+
+
+class RunObject(Outcome):
+    """A run, with the field names of Inngest's REST API (v1), and a few more.
+
+    Ours are `environment`, `attempt`, `queued_at`, `next_attempt_at`, `last_error` and `note`.
+    """
+
+    run_id: str
+    function_id: str
+    function_version: int
+    environment_id: str
+    environment: str
+    event_id: str
+    batch_id: None
+    original_run_id: None
+    cron: None
+    status: str
+    attempt: int
+    queued_at: str
+    run_started_at: str | None
+    next_attempt_at: NotRequired[str]
+    ended_at: str | None
+
+
+@dataclass(frozen=True)
+class RunEndpoints:
+    """What can be asked about runs.
+
+    Attributes:
+        runs: where they are.
+        events: finds the event whose runs are asked for.
+        manifest: the functions that an event may have started.
+    """
+
+    runs: RunStore
+    events: EventEndpoints
+    manifest: Manifest
+
+    def routes(self) -> Routes:
+        """The paths."""
+        return {
+            "/v1/events/<event_id>/runs": {"GET": self.list_runs_of_event},
+            "/v1/runs/<run_id>": {"GET": self.get_run},
+        }
+
+    def list_runs_of_event(self, call: Call) -> Result:
+        """The runs that an event started, by function."""
+        internal_id = self.events.item(call)["sk"]["S"]
+        ids = [run_id_of(call.env, f.id, internal_id) for f in self.manifest.functions]
+        runs = self.runs.get_all(call.env, ids, call.now_ms)
+        runs.sort(key=lambda run: run.function_id)
+        shown: list[RunObject] = []
+        total = 0
+        for chunk in chunks(runs, FETCHED_AT_ONCE):
+            for run, (output, size) in zip(chunk, concurrently(self._output, chunk), strict=True):
+                if total + size > MAX_LIST_BYTES:
+                    output = {"note": f"{size} bytes are too many for a list; {_SINGLY}"}
+                else:
+                    total += size
+                shown.append(_object(run, output))
+        return Result(shown)
+
+    def get_run(self, call: Call) -> Result:
+        """One run."""
+        run = self.runs.get(call.env, call.ulid("run_id", "run ID"), call.now_ms)
+        if run is None:
+            raise RequestError(404, "Run not found")
+        return Result(_object(run, self._output(run)[0]))
+
+    def _output(self, run: Run) -> tuple[Outcome, int]:
+        """What a run has come to so far, and its bytes."""
+        try:
+            text = self.runs.output_of(run)
+        except DeadLetterError as error:
+            return {"output": None, "note": str(error)}, 0
+        if text is None:
+            return {}, 0
+        value, size = decode(text), len(text.encode())
+        return ({"output": value} if run.has_ended else {"last_error": value}), size
+
+
+def _object(run: Run, outcome: Outcome) -> RunObject:
+    shown: RunObject = {
+        "run_id": run.id,
+        "function_id": run.function_id,
+        "function_version": 1,
+        "environment_id": ZERO_UUID,
+        "environment": run.env,
+        "event_id": run.event_id,
+        "batch_id": None,
+        "original_run_id": None,
+        "cron": None,
+        "status": run.status,
+        "attempt": run.attempt,
+        "queued_at": rfc3339(run.queued_ms),
+        "run_started_at": None if run.started_ms is None else rfc3339(run.started_ms),
+        "ended_at": None if run.ended_ms is None else rfc3339(run.ended_ms),
+    }
+    if run.due_ms is not None and not run.has_ended:
+        shown["next_attempt_at"] = rfc3339(run.due_ms)
+    return {**shown, **outcome}
