@@ -1,8 +1,10 @@
 """Tidegate: send an event, durable functions run, in your own AWS account."""
 
+from tidegate.client import Client
 from tidegate.context import Context, ContextSync, Step, StepSync
 from tidegate.errors import (
     ConfigurationError,
+    EventEncodingError,
     EventKeyUnspecifiedError,
     NonRetriableError,
     RetryAfterError,
@@ -14,10 +16,12 @@ from tidegate.function import Function
 from tidegate.trigger import TriggerEvent
 
 __all__ = [
+    "Client",
     "ConfigurationError",
     "Context",
     "ContextSync",
     "Event",
+    "EventEncodingError",
     "EventKeyUnspecifiedError",
     "Function",
     "NonRetriableError",

@@ -75,6 +75,14 @@ def test_after_five_tries_the_last_answer_is_raised(
     assert raised.value.ids == []
 
 
+def test_gateway_that_is_asked_too_often_is_asked_again(
+    server: RecordingServer, clock: SkippingClock, client: Client, send: Send
+) -> None:
+    server.will((429, {"message": "Too Many Requests"}))
+    assert send(client, Event(name="a/b")) == server.asked[-1].ids
+    assert len(server.asked) == 2
+
+
 def test_two_sends_have_two_seeds(server: RecordingServer, client: Client, send: Send) -> None:
     send(client, Event(name="a/b"))
     send(client, Event(name="a/b"))
@@ -186,7 +194,6 @@ def test_a_server_that_does_not_answer_in_time_is_tried_five_times(
         ((403, {"message": "Forbidden"}), "Forbidden"),
         ((404, b""), "HTTP 404"),
         ((413, b"<html>too large</html>"), "too large"),
-        ((429, {"message": "Too Many Requests"}), "Too Many Requests"),
         ((307, b"", {"location": "/elsewhere"}), "redirects are not followed"),
         ((200, {"message": "hello"}), "hello"),
         ((200, b""), "without the ids"),

@@ -1,0 +1,67 @@
+# `make dev` starts the dev server, `make test` runs everything. Both install what they need into
+# .venv, in locked versions; nothing else has to be there than Python >= 3.11.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+# The CDK runs on the Node that a package brings; whatever Node the machine has is left alone.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test lint types unit synth snapshot lock clean
+
+help:  ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' $(MAKEFILE_LIST)
+
+dev: .stamps/dev  ## start the dev server on http://localhost:8288 with the example app
+	@$(BIN)/tidegate dev functions.shop
+
+test: lint types unit synth  ## lint, types, all tests, synthesis
+
+lint: .stamps/test  ## ruff: style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .stamps/test  ## mypy, strict
+	$(BIN)/mypy
+
+unit: .stamps/test .stamps/node  ## all tests
+	$(BIN)/pytest
+
+synth: .stamps/test .stamps/node  ## the stack's template, in cdk.out
+	$(BIN)/npx --no-install cdk synth --quiet
+
+snapshot: .stamps/test  ## accept the template as it is now
+	$(BIN)/pytest tests/infra --update-snapshot
+
+lock:  ## resolve the locked versions anew
+	$(UV) pip compile $(COMPILE) --extra build --extra dev pyproject.toml -o requirements/dev.txt
+	$(UV) pip compile $(COMPILE) --extra build --extra dev --extra deploy --extra test \
+		-c requirements/dev.txt pyproject.toml -o requirements/test.txt
+
+COMPILE := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
+
+.stamps/venv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
+		"Tidegate needs Python 3.11 or later, this is %d.%d; try: make PYTHON=python3.11" \
+		% sys.version_info[:2])'
+	@echo "installing into .venv …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@mkdir -p .stamps && touch $@
+
+.stamps/dev: .stamps/venv requirements/dev.txt pyproject.toml
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.stamps/test: .stamps/dev requirements/test.txt
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/test.txt
+	@touch $@
+
+.stamps/node: .stamps/test package-lock.json
+	@$(BIN)/npm ci --silent --no-audit --no-fund
+	@touch $@
+
+clean:  ## remove everything that was installed or made
+	rm -rf .venv .stamps .build cdk.out node_modules
