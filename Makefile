@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint types unit synth snapshot lock clean
+.PHONY: help dev test lint types unit synth snapshot deploy lock clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' $(MAKEFILE_LIST)
@@ -32,13 +32,20 @@ synth: .stamps/test .stamps/node  ## the stack's template, in cdk.out
 	$(BIN)/npx --no-install cdk synth --quiet
 
 snapshot: .stamps/test  ## accept the template as it is now
-	$(BIN)/pytest tests/infra --update-snapshot
+	TIDEGATE_UPDATE_SNAPSHOT=1 $(BIN)/pytest tests/infra/test_template.py
+
+deploy: .stamps/test .stamps/node  ## deploy the stage STAGE into the AWS account of the environment
+	$(BIN)/npx --no-install cdk deploy -c stage=$(or $(STAGE),dev)
 
 lock:  ## resolve the locked versions anew
 	$(UV) pip compile $(COMPILE) --extra build --extra dev pyproject.toml -o requirements/dev.txt
 	$(UV) pip compile $(COMPILE) --extra build --extra dev --extra deploy --extra test \
 		-c requirements/dev.txt pyproject.toml -o requirements/test.txt
+	$(UV) pip compile $(COMPILE) -c requirements/dev.txt $(IN_THE_RUNTIME) pyproject.toml \
+		-o requirements/lambda.txt
 
+# Lambda's Python runtime brings boto3 and what it needs.
+IN_THE_RUNTIME := $(addprefix --no-emit-package ,boto3 botocore s3transfer urllib3 python-dateutil six)
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
 
 .stamps/venv: requirements/uv.txt

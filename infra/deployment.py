@@ -1,0 +1,31 @@
+"""From a CDK context to a cloud assembly: what `app.py` does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aws_cdk import App
+
+from infra.config import Config
+from infra.lambda_code import ROOT
+from infra.stack import TidegateStack
+
+
+def project_context() -> dict[str, Any]:
+    """The context of `cdk.json`, which holds whether or not the CDK's command line starts us."""
+    context: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
+    return context
+
+
+def synthesise() -> None:
+    """Write the stack of the stage that the context names.
+
+    Raises:
+        ConfigurationError: a context value cannot work, or a function is not right.
+    """
+    # What the command line passes (-c key=value) wins over this.
+    app = App(context=project_context(), analytics_reporting=False)
+    config = Config.read(app.node.try_get_context)
+    TidegateStack(app, config=config, manifest=config.manifest())
+    app.synth()

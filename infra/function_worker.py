@@ -1,0 +1,136 @@
+"""One function: its queues, its subscription to the topic, the Lambda that runs it, its alarms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.alarms import QueueAlarms
+from infra.config import Config
+from infra.handler_lambda import HandlerLambda
+from infra.permissions import Permissions
+from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest
+from tidegate.settings import Settings
+
+# The longest that SQS keeps messages.
+DEAD_LETTER_RETENTION = Duration.days(14)
+
+# What the worker's handler is told.
+_SETTINGS = (
+    "function",
+    "dedup_table",
+    "events_table",
+    "runs_table",
+    "topic_arn",
+    "bucket",
+    "manifest",
+    "queue_url",
+    "queue_arn",
+    "dead_letter_url",
+    "dead_letter_arn",
+    "schedule_group",
+    "schedule_role_arn",
+    "retention_days",
+)
+
+
+class FunctionWorker(Construct):
+    """A function as the manifest describes it.
+
+    Args:
+        function: the function.
+        config: the choices for the stage.
+        code: the asset that all Lambdas share.
+        settings: where the stage's resources are.
+        permissions: what its role may do.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        function: FunctionManifest,
+        config: Config,
+        code: lambda_.Code,
+        settings: Settings,
+        permissions: Permissions,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.dead_letters = sqs.Queue(
+            self,
+            "DeadLetters",
+            retention_period=DEAD_LETTER_RETENTION,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+        )
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            visibility_timeout=Duration.seconds(function.visibility_timeout_s),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.dead_letters, max_receive_count=function.max_receive_count
+            ),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+        )
+        self._subscribe(permissions.topic, function)
+        permissions.schedules.may_send_to(self.queue, self.dead_letters)
+        worker = HandlerLambda(
+            self,
+            "Worker",
+            handler="worker",
+            description=f"Runs {function.id}",
+            code=code,
+            config=config,
+            timeout_s=function.timeout_s,
+            environment=self._settings(settings, function).environment(*_SETTINGS),
+            permissions=permissions.worker(self.queue, self.dead_letters),
+        )
+        # Concurrency is limited here and not reserved on the Lambda: of a reserved one the pollers
+        # know nothing, and what they fetch too much of ends up dead though it never failed.
+        worker.function.add_event_source_mapping(
+            "Queue",
+            event_source_arn=self.queue.queue_arn,
+            batch_size=BATCH_SIZE,
+            max_concurrency=MAX_CONCURRENCY,
+            report_batch_item_failures=True,
+        )
+        QueueAlarms(
+            self, "Alarms", function=function, queue=self.queue, dead_letters=self.dead_letters
+        )
+
+    def _subscribe(self, topic: sns.Topic, function: FunctionManifest) -> None:
+        self.queue.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("sns.amazonaws.com")],
+                actions=["sqs:SendMessage"],
+                resources=[self.queue.queue_arn],
+                conditions={"ArnEquals": {"aws:SourceArn": topic.topic_arn}},
+            )
+        )
+        sns.CfnSubscription(
+            self,
+            "Subscription",
+            topic_arn=topic.topic_arn,
+            protocol="sqs",
+            endpoint=self.queue.queue_arn,
+            filter_policy=function.filter_policy,
+            raw_message_delivery=True,
+        )
+
+    def _settings(self, settings: Settings, function: FunctionManifest) -> Settings:
+        return replace(
+            settings,
+            function=function.id,
+            queue_url=self.queue.queue_url,
+            queue_arn=self.queue.queue_arn,
+            dead_letter_url=self.dead_letters.queue_url,
+            dead_letter_arn=self.dead_letters.queue_arn,
+        )

@@ -1,0 +1,81 @@
+"""A Lambda that runs one of the handlers: its role, its log group, its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.config import Config
+from infra.lambda_code import RUNTIME
+from infra.permissions import write_logs
+from infra.storage import removal_policy
+from tidegate.manifest import HANDLERS
+
+MEMORY_MB = 512
+LOG_LEVEL = "TIDEGATE_LOG_LEVEL"
+
+
+class HandlerLambda(Construct):
+    """A Lambda on arm64 whose role has the given statements, and its own logs to write.
+
+    Attributes:
+        function: the Lambda.
+
+    Args:
+        handler: which of the manifest's handlers it runs.
+        description: what the console shows.
+        code: the asset that all Lambdas of the stack share.
+        config: the choices for the stage.
+        timeout_s: how long one invocation may take, in seconds.
+        environment: what the handler is told.
+        permissions: what its role may do besides logging.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        handler: str,
+        description: str,
+        code: lambda_.Code,
+        config: Config,
+        timeout_s: int,
+        environment: Mapping[str, str],
+        permissions: Sequence[iam.PolicyStatement],
+    ) -> None:
+        super().__init__(scope, construct_id)
+        log_group = logs.LogGroup(
+            self,
+            "Logs",
+            retention=logs.RetentionDays.ONE_MONTH,
+            removal_policy=removal_policy(config),
+        )
+        # Inline, so that the role can do all it must before anything that needs the role exists.
+        may = [*permissions, write_logs(log_group)]
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            inline_policies={"Handler": iam.PolicyDocument(statements=may)},
+        )
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description=description,
+            architecture=lambda_.Architecture.ARM_64,
+            runtime=RUNTIME,
+            handler=f"{HANDLERS[handler]}.handler",
+            code=code,
+            memory_size=MEMORY_MB,
+            timeout=Duration.seconds(timeout_s),
+            environment={**environment, LOG_LEVEL: config.log_level},
+            # Nothing but the permissions above is ever added to it.
+            role=role.without_policy_updates(),
+            log_group=log_group,
+        )

@@ -1,0 +1,118 @@
+"""The code of all Lambdas, in one folder, put together without Docker.
+
+In it: `tidegate/` without what only a developer's machine runs, `functions/`, the packages that the
+app's functions are in, `manifest.json`, and the dependencies of `requirements/lambda.txt` as wheels
+for the Lambda platform. The same inputs give the same files, byte by byte, so an unchanged app is
+not uploaded again.
+
+boto3 and what it needs stay out: the runtime has them. They would be more than all the rest
+together, to be fetched at each cold start, and the few calls that Tidegate makes are years older
+than any boto3 of the runtime. What is given up is that their version is pinned. jmespath stays in,
+since powertools declares that it needs it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib.util
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from aws_cdk import aws_lambda as lambda_
+
+from infra.dependencies import installed
+from tidegate.errors import ConfigurationError
+from tidegate.manifest import Manifest
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNTIME = lambda_.Runtime.PYTHON_3_14
+REQUIREMENTS = ROOT / "requirements" / "lambda.txt"
+BUILD = ROOT / ".build" / "lambda"
+
+MANIFEST = "manifest.json"
+# Where Lambda unpacks the asset.
+MANIFEST_PATH = f"/var/task/{MANIFEST}"
+
+_PACKAGES = ("tidegate", "functions")
+_DEVELOPMENT_ONLY = ("local", "cli.py")
+
+
+def lambda_code(manifest: Manifest, modules: Iterable[str]) -> lambda_.Code:
+    """The asset that all Lambdas of a stack share.
+
+    Args:
+        manifest: becomes `manifest.json`.
+        modules: what registers the functions; their top-level packages go into the asset.
+
+    Raises:
+        ConfigurationError: the dependencies cannot be installed.
+    """
+    return lambda_.Code.from_asset(str(bundle(manifest, tuple(modules))))
+
+
+@functools.cache
+def bundle(manifest: Manifest, modules: tuple[str, ...]) -> Path:
+    """The folder with the Lambdas' code; it lives as long as this process.
+
+    Args and Raises: as `lambda_code`.
+    """
+    BUILD.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="asset-", dir=BUILD))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    shutil.copytree(installed(REQUIREMENTS, BUILD), folder, dirs_exist_ok=True)
+    for source in _sources(manifest, modules):
+        if not (folder / source.name).exists():
+            _copy(source, folder)
+    _write_version(folder)
+    manifest.write(folder / MANIFEST)
+    _make_readable(folder)
+    return folder
+
+
+def _sources(manifest: Manifest, modules: tuple[str, ...]) -> Iterator[Path]:
+    """The top-level packages and modules to copy: Tidegate's and those of the app."""
+    yield from (ROOT / name for name in _PACKAGES)
+    paths = [Path(module) for module in modules]
+    named = [module for module, path in zip(modules, paths, strict=True) if not path.exists()]
+    registering = [function.module for function in manifest.functions]
+    for name in sorted({module.partition(".")[0] for module in (*named, *registering)}):
+        spec = importlib.util.find_spec(name)
+        if spec is None:
+            raise ConfigurationError(f"module {name!r} of a function cannot be found")
+        for folder in spec.submodule_search_locations or ():
+            yield Path(folder)
+        if not spec.submodule_search_locations and spec.origin:
+            yield Path(spec.origin)
+
+
+def _copy(source: Path, folder: Path) -> None:
+    if source.is_file():
+        shutil.copyfile(source, folder / source.name)
+        return
+    own = _DEVELOPMENT_ONLY if source == ROOT / "tidegate" else ()
+
+    def ignored(directory: str, names: list[str]) -> set[str]:
+        here = own if Path(directory) == source else ()
+        return {n for n in names if n in here or n.startswith((".", "__pycache__"))}
+
+    shutil.copytree(source, folder / source.name, ignore=ignored)
+
+
+def _write_version(folder: Path) -> None:
+    """Let `importlib.metadata` find Tidegate's version in the Lambda too."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    metadata = folder / f"{project['name']}-{project['version']}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.4\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+
+
+def _make_readable(folder: Path) -> None:
+    """Modes go into the asset: let none depend on this machine's umask, and Lambda read all."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)

@@ -1,0 +1,103 @@
+"""What each Lambda may do, and nothing else: the one place that grants anything.
+
+Every statement names its resources. Wildcards stand only behind a resource of the stack: the
+objects of its bucket, the schedules of its group, the streams of a log group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+
+from infra.schedules import Schedules
+from infra.storage import Storage
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """The statements for each role.
+
+    Args:
+        storage: the tables and the bucket.
+        topic: the topic that events are published to.
+        schedules: what wakes functions after long delays.
+    """
+
+    storage: Storage
+    topic: sns.Topic
+    schedules: Schedules
+
+    def ingest(self) -> list[iam.PolicyStatement]:
+        """To accept events: key, deduplication, store, publish."""
+        return [
+            self._table("keys", "GetItem"),
+            self._table("dedup", "PutItem"),
+            self._table("events", "BatchWriteItem", "GetItem"),
+            self._objects("PutObject"),
+            self._publish(),
+        ]
+
+    def api(self) -> list[iam.PolicyStatement]:
+        """To answer what happened, without changing anything."""
+        return [
+            self._table("keys", "GetItem"),
+            self._table("events", "GetItem", "Query"),
+            self._table("runs", "BatchGetItem", "GetItem", "Query"),
+            self._objects("GetObject"),
+            self._tell_missing_objects(),
+        ]
+
+    def worker(self, queue: sqs.Queue, dead_letters: sqs.Queue) -> list[iam.PolicyStatement]:
+        """To run one function from its queue, and to send events on its behalf."""
+        return [
+            _allow(
+                queue.queue_arn,
+                "sqs:ChangeMessageVisibility",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ReceiveMessage",
+                "sqs:SendMessage",
+            ),
+            _allow(dead_letters.queue_arn, "sqs:SendMessage"),
+            self._table("runs", "GetItem", "PutItem", "UpdateItem"),
+            self._table("dedup", "PutItem"),
+            self._table("events", "BatchWriteItem", "GetItem"),
+            self._objects("GetObject", "PutObject"),
+            self._tell_missing_objects(),
+            self._publish(),
+            _allow(self.schedules.schedule_arns, "scheduler:CreateSchedule"),
+            self._pass_schedule_role(),
+        ]
+
+    def _table(self, name: str, *actions: str) -> iam.PolicyStatement:
+        return _allow(self.storage.tables[name].table_arn, *(f"dynamodb:{a}" for a in actions))
+
+    def _objects(self, *actions: str) -> iam.PolicyStatement:
+        return _allow(self.storage.bucket.arn_for_objects("*"), *(f"s3:{a}" for a in actions))
+
+    def _tell_missing_objects(self) -> iam.PolicyStatement:
+        # Who may not list a bucket is told "access denied" of an object that is gone, see
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+        return _allow(self.storage.bucket.bucket_arn, "s3:ListBucket")
+
+    def _publish(self) -> iam.PolicyStatement:
+        # This is the permission for PublishBatch too.
+        return _allow(self.topic.topic_arn, "sns:Publish")
+
+    def _pass_schedule_role(self) -> iam.PolicyStatement:
+        statement = _allow(self.schedules.role.role_arn, "iam:PassRole")
+        statement.add_condition("StringEquals", {"iam:PassedToService": "scheduler.amazonaws.com"})
+        return statement
+
+
+def write_logs(log_group: logs.LogGroup) -> iam.PolicyStatement:
+    """To write to a log group, which is there before its Lambda is; its ARN ends in `:*`."""
+    return _allow(log_group.log_group_arn, "logs:CreateLogStream", "logs:PutLogEvents")
+
+
+def _allow(resource: str, *actions: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=list(actions), resources=[resource])

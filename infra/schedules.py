@@ -1,0 +1,53 @@
+"""What brings a function back after a delay longer than a queue's 15 minutes."""
+
+from __future__ import annotations
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+
+class Schedules(Construct):
+    """A group for one-time schedules, and the role with which Scheduler sends their messages.
+
+    Attributes:
+        group_name: the schedule group; CloudFormation names it, and deletes the schedules with it.
+        schedule_arns: matches every schedule of the group.
+        role: assumed by Scheduler for schedules of this group only; see
+            https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
+    """
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(scope, construct_id)
+        stack = Stack.of(self)
+        group = scheduler.CfnScheduleGroup(self, "Group")
+        self.group_name = group.ref
+        self.schedule_arns = _arn(stack, "schedule", f"{group.ref}/*")
+        self.role = iam.Role(
+            self,
+            "Role",
+            description="Lets EventBridge Scheduler send to the queues of functions",
+            assumed_by=iam.ServicePrincipal(
+                "scheduler.amazonaws.com",
+                conditions={
+                    "StringEquals": {
+                        "aws:SourceAccount": stack.account,
+                        "aws:SourceArn": _arn(stack, "schedule-group", group.ref),
+                    }
+                },
+            ),
+        )
+
+    def may_send_to(self, *queues: sqs.Queue) -> None:
+        """Let schedules send to these queues."""
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["sqs:SendMessage"], resources=[queue.queue_arn for queue in queues]
+            )
+        )
+
+
+def _arn(stack: Stack, resource: str, name: str) -> str:
+    return stack.format_arn(service="scheduler", resource=resource, resource_name=name)

@@ -1,0 +1,112 @@
+"""One synthesis for all tests of the stack: two stages of the same app, in one cloud assembly."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import infra  # noqa: F401 - names the Node that the CDK starts, so it comes before the CDK
+from tidegate.manifest import FunctionManifest, Manifest
+from tidegate.trigger import TriggerEvent
+
+if TYPE_CHECKING:
+    from aws_cdk.assertions import Template
+
+APPS = Path(__file__).parent / "apps"
+
+RESERVE = FunctionManifest(
+    id="warehouse-reserve",
+    app_id="warehouse",
+    name="Reserve stock",
+    module="warehouse",
+    triggers=(TriggerEvent(event="shop/order.placed"),),
+    retries=4,
+    timeout_s=120,
+)
+AUDIT = FunctionManifest(
+    id="warehouse-audit.all",
+    app_id="warehouse",
+    name="Audit",
+    module="warehouse",
+    triggers=(
+        TriggerEvent(event="shop/*"),
+        TriggerEvent(event="billing/invoice.*"),
+        TriggerEvent(event="user/created"),
+    ),
+    retries=0,
+    timeout_s=900,
+)
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What the CDK wrote: a template per stage, and the folder they and the assets are in."""
+
+    folder: Path
+    templates: dict[str, dict[str, Any]]
+    dev: Template
+    production: Template
+
+
+@pytest.fixture(scope="session")
+def manifest() -> Manifest:
+    return Manifest(functions=(AUDIT, RESERVE))
+
+
+@pytest.fixture(scope="session")
+def synthesis(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
+    # Imported here, so that only the tests that need the CDK start it.
+    from aws_cdk import App
+    from aws_cdk.assertions import Template
+
+    from infra.config import Config
+    from infra.deployment import project_context
+    from infra.stack import TidegateStack
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(APPS))
+        app = App(
+            context=project_context(),
+            analytics_reporting=False,
+            outdir=str(tmp_path_factory.mktemp("cdk.out")),
+        )
+        dev, production = (
+            TidegateStack(
+                app,
+                config=Config(stage=stage, functions=("warehouse",), retention_days=7),
+                manifest=manifest,
+            )
+            for stage in ("dev", "production")
+        )
+        folder = Path(app.synth().directory)
+    return Synthesis(
+        folder=folder,
+        templates={
+            stack.stack_name: json.loads((folder / stack.template_file).read_text())
+            for stack in (dev, production)
+        },
+        dev=Template.from_stack(dev),
+        production=Template.from_stack(production),
+    )
+
+
+@pytest.fixture(scope="session")
+def template(synthesis: Synthesis) -> dict[str, Any]:
+    """The template of stage dev."""
+    return synthesis.templates["Tidegate-dev"]
+
+
+@pytest.fixture(scope="session")
+def asset(synthesis: Synthesis, template: dict[str, Any]) -> Path:
+    """The folder that becomes the Lambdas' code."""
+    keys = {
+        resource["Properties"]["Code"]["S3Key"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Lambda::Function"
+    }
+    assert len(keys) == 1, "all Lambdas share one asset"
+    return synthesis.folder / f"asset.{keys.pop().removesuffix('.zip')}"
