@@ -38,6 +38,9 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 MAX_ANSWER_BYTES = 6_000_000
 _COMPRESSED_FROM_BYTES = 16 * 1024
 
+# All resolvers keep the request they work on in their class, and the dev server has threads.
+_ONE_AT_A_TIME = Lock()
+
 # Events and outputs are private and runs change: nobody in between may keep an answer.
 _HEADERS = {"cache-control": "no-store"}
 
@@ -58,8 +61,6 @@ class Api:
     ) -> None:
         self._keys = keys
         self._clock = clock
-        # The resolver keeps the request it works on in its class, and the dev server has threads.
-        self._one_at_a_time = Lock()
         event_endpoints = EventEndpoints(events)
         self._resolver = self._resolver_of(
             event_endpoints.routes(),
@@ -70,7 +71,7 @@ class Api:
     def handle(self, event: Mapping[str, Any], context: Any = None) -> dict[str, Any]:
         """The gateway's answer to the gateway's event; it never raises."""
         try:
-            with self._one_at_a_time:
+            with _ONE_AT_A_TIME:
                 answer = self._resolver.resolve(dict(event), context)
             if _size(answer) <= MAX_ANSWER_BYTES:
                 return answer
@@ -94,6 +95,7 @@ class Api:
         resolver.not_found(self._no_such_path)
         resolver.exception_handler(RequestError)(_refused)
         resolver.exception_handler(PlatformError)(_unavailable)
+        # Without it the resolver would log a crash itself, in a form of its own.
         resolver.exception_handler(Exception)(lambda error: _to_resolver(_crashed(error)))
         return resolver
 
@@ -122,7 +124,8 @@ class Api:
             )
             result = endpoint(call)
             metadata = {"fetched_at": rfc3339(call.now_ms), "cached_until": None, **result.metadata}
-            return _to_resolver(Response(200, {"data": result.data, "metadata": metadata}))
+            content = {"data": result.data, "metadata": metadata}
+            return _to_resolver(Response(200, content, _HEADERS))
 
         return answer
 
@@ -175,7 +178,7 @@ def _to_resolver(response: Response) -> HttpResponse[Any]:
         status_code=response.status,
         content_type="application/json",
         body=body,
-        headers={**_HEADERS, **response.headers},
+        headers=dict(response.headers),
         # Only for clients that accept gzip.
         compress=len(body) >= _COMPRESSED_FROM_BYTES,
     )

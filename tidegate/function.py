@@ -74,7 +74,8 @@ def make_function(
         ConfigurationError: with the file and line of the handler and what to change.
     """
     source = _source(handler)
-    triggers = (trigger,) if isinstance(trigger, TriggerEvent) else tuple(trigger)
+    is_list = isinstance(trigger, Sequence) and not isinstance(trigger, str)
+    triggers: tuple[Any, ...] = tuple(trigger) if is_list else (trigger,)
     tries = DEFAULT_RETRIES if retries is None else retries
     fault = _fault(handler, fn_id, triggers, tries)
     if fault:
@@ -103,7 +104,7 @@ def _fault(handler: Handler, fn_id: str, triggers: tuple[Any, ...], retries: Any
             return f"{trigger!r} is no trigger; use TriggerEvent(event='…')"
     if len(set(triggers)) != len(triggers):
         return "a trigger is listed twice"
-    if not isinstance(retries, int) or not 0 <= retries <= MAX_RETRIES:
+    if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= MAX_RETRIES:
         return f"retries={retries!r} is not a number from 0 to {MAX_RETRIES}"
     try:
         inspect.signature(handler).bind(object())

@@ -104,11 +104,10 @@ class StoredKeys:
         Raises:
             PlatformError: DynamoDB did not answer.
         """
-        for digest in _digests(kind, secret):
-            key = self._cached(digest) or self._stored(digest)
-            if key is not None and key.kind == kind:
-                return key
-        return None
+        digests = _digests(kind, secret)
+        # A known key is under one of two digests; the table is asked for neither of them again.
+        found = (look(digest) for look in (self._cached, self._stored) for digest in digests)
+        return next((key for key in found if key is not None and key.kind == kind), None)
 
     def _cached(self, digest: str) -> Key | None:
         until_ms, key = self._cache.get(digest, (0, None))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 import sys
 from collections.abc import Iterable
@@ -62,11 +61,12 @@ def load(targets: Iterable[str]) -> list[ModuleType]:
     """Import modules, so that their functions register.
 
     Args:
-        targets: dotted module names, or paths of `.py` files or folders. Of a package or a folder
-            every module below it is imported.
+        targets: dotted module names, or paths of `.py` files or folders. Of a package every module
+            below it is imported, of another folder the `.py` files in it.
 
     Raises:
-        ConfigurationError: a target does not exist; what a module itself raises passes through.
+        ConfigurationError: a target does not exist, or another module has its name; what a module
+            itself raises passes through.
     """
     return [module for target in targets for module in _load(target)]
 
@@ -76,14 +76,13 @@ def _load(target: str) -> list[ModuleType]:
     if path.suffix == ".py" or path.exists():
         return _load_path(path.resolve())
     try:
-        known = importlib.util.find_spec(target)
-    except (ModuleNotFoundError, ValueError):
-        known = None
-    if known is None:
+        return _import_with_submodules(target)
+    except ModuleNotFoundError as error:
+        if not f"{target}.".startswith(f"{error.name}."):
+            raise
         raise ConfigurationError(
             f"{target}: no such file, folder or module; name a .py file, a folder or a module"
-        )
-    return _import_with_submodules(target)
+        ) from None
 
 
 def _load_path(path: Path) -> list[ModuleType]:
@@ -98,13 +97,25 @@ def _load_path(path: Path) -> list[ModuleType]:
         sys.path.insert(0, str(root))
     if path.is_file():
         dotted = ".".join(path.relative_to(root).with_suffix("").parts)
-        return [importlib.import_module(dotted.removesuffix(".__init__"))]
+        return [_import_from(path, dotted.removesuffix(".__init__"))]
     if (path / "__init__.py").exists():
-        return _import_with_submodules(".".join(path.relative_to(root).parts))
+        dotted = ".".join(path.relative_to(root).parts)
+        _import_from(path / "__init__.py", dotted)
+        return _import_with_submodules(dotted)
     modules = [module for file in sorted(path.glob("*.py")) for module in _load_path(file)]
     if not modules:
         raise ConfigurationError(f"{path}: no .py file in this folder")
     return modules
+
+
+def _import_from(file: Path, name: str) -> ModuleType:
+    module = importlib.import_module(name)
+    if module.__file__ is None or Path(module.__file__).resolve() != file:
+        raise ConfigurationError(
+            f"{file}: another module is called {name!r}, {module.__file__ or 'a built-in one'}; "
+            "rename one of them"
+        )
+    return module
 
 
 def _import_with_submodules(name: str) -> list[ModuleType]:

@@ -1,0 +1,41 @@
+"""The door of the REST API: API Gateway's events in, its responses out."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tidegate.api import Api
+from tidegate.aws import client
+from tidegate.clock import SystemClock
+from tidegate.event_store import EventStore
+from tidegate.key import Keys, OpenKeys, StoredKeys
+from tidegate.logs import log_to_cloudwatch
+from tidegate.manifest import Manifest
+from tidegate.payload import PayloadStore
+from tidegate.run_store import RunStore
+from tidegate.settings import Settings
+
+log_to_cloudwatch()
+settings = Settings.read(os.environ, "events_table", "runs_table", "bucket", "manifest")
+clock = SystemClock()
+keys: Keys = (
+    OpenKeys(settings.default_env)
+    if settings.auth == "open"
+    else StoredKeys(settings.keys_table, clock)
+)
+payloads = PayloadStore(settings.bucket)
+api = Api(
+    keys,
+    EventStore(settings.events_table, payloads, settings.retention_s, clock),
+    RunStore(settings.runs_table, payloads, clock, settings.retention_s),
+    Manifest.read(settings.manifest),
+    clock,
+)
+# Made while the Lambda starts, when it has a full processor, not during the first request.
+client("dynamodb")
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """One HTTP request."""
+    return api.handle(event, context)

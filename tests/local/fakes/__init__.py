@@ -1,0 +1,1 @@
+"""Small stand-ins for the Lambdas' handlers, to test what surrounds them."""

@@ -1,0 +1,211 @@
+"""The dev server in this process: production's handlers, from an HTTP request to a function."""
+
+import logging
+import os
+import socket
+import threading
+import time
+
+import boto3
+import httpx
+import pytest
+
+from tidegate.errors import ConfigurationError
+from tidegate.local.app_modules import LoadError
+from tidegate.local.cloud import Cloud
+from tidegate.local.server import DevServer
+from tidegate.manifest import Manifest
+
+APP = """
+import os
+from tidegate import Client, TriggerEvent
+client = Client(app_id="shop")
+
+@client.create_function(fn_id="hello", trigger=TriggerEvent(event="app/hello"))
+def hello(ctx):
+    return "{answer}"
+"""
+
+
+class Records(logging.Handler):
+    """Keeps what Tidegate logs."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = []
+
+    def emit(self, record):
+        self.kept.append(record)
+
+    def outputs(self):
+        return [record.output for record in self.kept if record.getMessage() == "run completed"]
+
+    def texts(self):
+        return [record.getMessage() for record in self.kept]
+
+
+@pytest.fixture
+def records():
+    return Records()
+
+
+@pytest.fixture
+def serve(app_folder, records):
+    """Starts a dev server for the folder's app.py; stops it in the end."""
+    started = []
+
+    def start(*targets, **options):
+        targets = targets or (str(app_folder.path / "app.py"),)
+        server = DevServer(targets, **{"port": 0, "console": records, **options})
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+def send(server, name, **options):
+    return httpx.post(f"{server.url}/e/any-key", json={"name": name, "data": {}}, **options)
+
+
+def test_an_event_starts_a_function(serve, app_folder, records, eventually):
+    app_folder.write("app.py", APP, answer="hi")
+    server = serve()
+    assert [function.id for function in server.functions] == ["shop-hello"]
+    response = send(server, "app/hello")
+    assert response.status_code == 200
+    assert len(response.json()["ids"]) == 1
+    eventually(lambda: records.outputs() == ['"hi"'])
+
+
+def test_a_function_sends_to_the_server_that_serves_it(serve, app_folder, records, eventually):
+    app_folder.write(
+        "app.py",
+        APP.replace('"app/hello")', '"app/first")').replace('"hello"', '"first"', 1)
+        + "\n@client.create_function(fn_id='second', trigger=TriggerEvent(event='app/second'))\n"
+        "def second(ctx):\n"
+        "    return os.environ['TIDEGATE_DEV']\n",
+        answer="x",
+    )
+    server = serve()
+    send(server, "app/second")
+    eventually(lambda: records.outputs() == [f'"{server.url}"'])
+
+
+def test_reloading_serves_the_new_code_on_the_same_port(serve, app_folder, records, eventually):
+    app_folder.write("app.py", APP, answer="old")
+    server = serve()
+    send(server, "app/hello")
+    eventually(lambda: records.outputs() == ['"old"'])
+    before = httpx.get(f"{server.url}/v1/events").json()["data"]
+    app_folder.write("app.py", APP + APP.replace("hello", "bye"), answer="new")
+    assert [function.id for function in server.reload()] == ["shop-hello", "shop-bye"]
+    send(server, "app/hello")
+    eventually(lambda: records.outputs() == ['"old"', '"new"'])
+    send(server, "app/bye")
+    eventually(lambda: len(records.outputs()) == 3)
+    after = httpx.get(f"{server.url}/v1/events").json()["data"]
+    assert len(before) == 1
+    assert len(after) == 3, "the events from before are kept"
+    names = [function["id"] for function in httpx.get(f"{server.url}/v1/functions").json()["data"]]
+    assert sorted(names) == ["shop-bye", "shop-hello"]
+
+
+def test_a_function_that_is_gone_is_no_longer_started(serve, app_folder, records, eventually):
+    app_folder.write("app.py", APP + APP.replace("hello", "bye"), answer="x")
+    server = serve()
+    app_folder.write("app.py", APP, answer="x")
+    server.reload()
+    send(server, "app/bye")
+    send(server, "app/hello")
+    eventually(lambda: records.outputs())
+    started = [r.function_id for r in records.kept if r.getMessage() == "run started"]
+    assert started == ["shop-hello"]
+
+
+def test_a_broken_module_leaves_the_old_functions_running(serve, app_folder, records, eventually):
+    app_folder.write("app.py", APP, answer="old")
+    server = serve()
+    app_folder.write("app.py", APP + "\nboom", answer="new")
+    with pytest.raises(LoadError, match=r"app\.py:10: NameError"):
+        server.reload()
+    send(server, "app/hello")
+    eventually(lambda: records.outputs() == ['"old"'])
+
+
+def test_a_saved_file_is_noticed(serve, app_folder, records, eventually):
+    app_folder.write("app.py", APP, answer="old")
+    server = serve(watch=True)
+    app_folder.write("app.py", APP + "\nboom", answer="new")
+    eventually(lambda: any(text.startswith("not reloaded: ") for text in records.texts()))
+    app_folder.write("app.py", APP, answer="new")
+    eventually(lambda: "reloaded: 1 functions" in records.texts())
+    send(server, "app/hello")
+    eventually(lambda: records.outputs() == ['"new"'])
+
+
+def test_many_requests_at_once(serve, app_folder, records, eventually):
+    app_folder.write("app.py", APP, answer="x")
+    server = serve()
+    statuses = []
+    threads = [
+        threading.Thread(target=lambda: statuses.append(send(server, "app/hello").status_code))
+        for _ in range(64)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 64
+    eventually(lambda: len(records.outputs()) == 64, 30)
+
+
+def test_stopping_does_not_wait_for_a_function_that_goes_on(serve, app_folder, eventually):
+    code = APP.replace(
+        "return", "os.environ['LOCAL_TEST'] = 'on'; __import__('threading').Event().wait();"
+    )
+    app_folder.write("app.py", code, answer="x")
+    server = serve()
+    send(server, "app/hello")
+    eventually(lambda: os.environ.pop("LOCAL_TEST", None))
+    started = time.monotonic()
+    server.stop()
+    assert time.monotonic() - started < 4
+    with pytest.raises(httpx.ConnectError):
+        send(server, "app/hello")
+
+
+def test_a_taken_port_is_named(serve, app_folder):
+    app_folder.write("app.py", APP, answer="x")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"port {port} .*--port"):
+            serve(port=port)
+
+
+def test_a_failed_start_leaves_no_trace(serve, app_folder, records):
+    app_folder.write("app.py", "1 / 0")
+    before, handlers = dict(os.environ), list(logging.getLogger("tidegate").handlers)
+    with pytest.raises(LoadError):
+        serve()
+    assert dict(os.environ) == before
+    assert logging.getLogger("tidegate").handlers == handlers
+
+
+def test_a_stopped_cloud_leaves_no_trace(monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "the-developers-own")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    before = dict(os.environ)
+    cloud = Cloud()
+    cloud.start()
+    folder = cloud.manifest_path.parent
+    cloud.provision(Manifest(functions=()))
+    assert cloud.manifest_path.exists()
+    assert "QueueUrls" not in boto3.client("sqs").list_queues(), "and no call to that endpoint"
+    cloud.stop()
+    assert dict(os.environ) == before
+    assert not folder.exists()

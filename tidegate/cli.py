@@ -1,0 +1,114 @@
+"""The command line: `tidegate dev` serves functions on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from tidegate.event import RESERVED_PREFIX
+from tidegate.keys_cli import keys
+
+if TYPE_CHECKING:
+    from tidegate.local.server import DevServer
+
+app = typer.Typer(
+    name="tidegate", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+app.add_typer(keys)
+
+
+@app.callback()
+def _tidegate() -> None:
+    """Send an event, durable functions run, in your own AWS account."""
+
+
+@app.command()
+def dev(
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODULE_OR_PATH...", help="What registers functions: modules, files or folders."
+        ),
+    ],
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes a free port.")
+    ] = 8288,
+    reload: Annotated[bool, typer.Option(help="Load saved files again.")] = True,
+) -> None:
+    """Serve functions on this machine, with production's handlers over an AWS held in memory."""
+    # Only here, so that --help and other commands need not wait for it.
+    from tidegate.errors import TidegateError
+    from tidegate.local.console import Console
+    from tidegate.local.server import DevServer
+
+    if os.getcwd() not in sys.path:
+        # As `python -m` does; a console script's path begins with its own folder.
+        sys.path.insert(0, os.getcwd())
+    server = DevServer(targets, port=port, watch=reload, console=Console())
+    stopped = _stop_on_signals()
+    try:
+        server.start()
+    except TidegateError as error:
+        _exit(f"tidegate: {error}", 1)
+    print(_introduction(server), flush=True)
+    stopped.wait()
+    server.stop()
+    _exit("", 0)
+
+
+def _stop_on_signals() -> Event:
+    """What is set when the process is asked to stop."""
+    stopped = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    return stopped
+
+
+def _introduction(server: DevServer) -> str:
+    """Where to send, what listens, and a first event to send."""
+    names = [function.id for function in server.functions]
+    width = max(map(len, names))
+    lines = [f"Tidegate dev server  {server.url}", "", "Functions"]
+    lines += [
+        f"  {function.id:<{width}}  {', '.join(t.event for t in function.triggers)}"
+        for function in server.functions
+    ]
+    event = json.dumps({"name": _example_event(server), "data": {}})
+    lines += [
+        "",
+        f"Send events to {server.url}/e/<any key>, for example",
+        f"  curl {server.url}/e/dev -d {shlex.quote(event)}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _example_event(server: DevServer) -> str:
+    """The name of an event that starts one of the functions."""
+    triggers = [trigger for function in server.functions for trigger in function.triggers]
+    exact = [trigger.event for trigger in triggers if trigger.prefix is None]
+    # Those that only the platform may send are of no use here.
+    prefixes = [f"{trigger.prefix}example" for trigger in triggers if trigger.prefix is not None]
+    names = [name for name in exact + prefixes if not name.lower().startswith(RESERVED_PREFIX)]
+    return names[0] if names else "app/example"
+
+
+def _exit(message: str, code: int) -> NoReturn:
+    """End the process now, even if a function is still running, or stands at a breakpoint."""
+    if message:
+        print(message, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main() -> None:
+    """The entry point of the `tidegate` command."""
+    app()

@@ -1,0 +1,263 @@
+"""The resources of a stage, in an AWS that lives in this process's memory.
+
+They are made with the same boto3 calls and from the same manifest as production's, so that both
+behave alike; `FunctionWiring` says what each function's queue must look like.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from moto import mock_aws
+
+from tidegate.aws import client
+from tidegate.local import moto_gaps, moto_speed, sqs_speed
+from tidegate.local.environment import environment
+from tidegate.local.lambda_function import ACCOUNT_ID, REGION
+from tidegate.manifest import (
+    BATCH_SIZE,
+    MAX_CONCURRENCY,
+    TABLES,
+    TTL_ATTRIBUTE,
+    FunctionManifest,
+    Manifest,
+    Table,
+)
+from tidegate.settings import Settings
+
+PREFIX = "tidegate"
+DEAD_LETTER_RETENTION_S = 14 * 86_400
+
+_SERVICES: tuple[Any, ...] = ("dynamodb", "s3", "scheduler", "sns", "sqs")
+
+# Whatever the developer's shell says, nothing here must reach a real account.
+_ENVIRONMENT = {
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_PROFILE": None,
+    "AWS_DEFAULT_PROFILE": None,
+    "AWS_SESSION_TOKEN": None,
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+}
+
+
+@dataclass(frozen=True)
+class FunctionWiring:
+    """How a function hangs on the topic.
+
+    Attributes:
+        function: the function as it is deployed.
+        queue_url, queue_arn: its queue; visibility timeout and receives as the manifest says.
+        dead_letter_url, dead_letter_arn: where messages go that were received too often.
+        subscription_arn: the queue's raw, filtered subscription to the topic.
+        batch_size: the most messages of one invocation.
+        max_concurrency: the most invocations at once.
+    """
+
+    function: FunctionManifest
+    queue_url: str
+    queue_arn: str
+    dead_letter_url: str
+    dead_letter_arn: str
+    subscription_arn: str
+    batch_size: int = BATCH_SIZE
+    max_concurrency: int = MAX_CONCURRENCY
+
+
+class Cloud:
+    """A stage in memory; between `start` and `stop` every boto3 call of the process goes there.
+
+    Attributes:
+        wiring: by function id, how each provisioned function hangs on the topic.
+        manifest_path: the file that the Lambdas read the manifest from.
+    """
+
+    def __init__(self) -> None:
+        self.wiring: dict[str, FunctionWiring] = {}
+        self._undo = ExitStack()
+
+    def start(self) -> None:
+        """Start AWS and make what all functions share."""
+        sqs_speed.install()
+        moto_gaps.install()
+        moto_speed.install()
+        self._undo.enter_context(environment(_ENVIRONMENT))
+        self._undo.enter_context(mock_aws())
+        # `tidegate.aws` keeps its clients; those of another AWS are of no use in this one.
+        _forget_clients()
+        self._undo.callback(_forget_clients)
+        for service in _SERVICES:
+            moto_speed.leave_unsigned(client(service))
+        folder = self._undo.enter_context(TemporaryDirectory(prefix="tidegate-"))
+        self.manifest_path = Path(folder) / "manifest.json"
+        for table in TABLES:
+            _create_table(table)
+        self.topic_arn = client("sns").create_topic(Name=PREFIX)["TopicArn"]
+        client("s3").create_bucket(Bucket=_BUCKET)
+        client("scheduler").create_schedule_group(Name=PREFIX)
+
+    def stop(self) -> None:
+        """Forget everything; boto3 calls go to AWS again."""
+        sqs_speed.wake_receivers()
+        self._undo.close()
+        self.wiring = {}
+
+    def provision(self, manifest: Manifest) -> None:
+        """Make what the manifest's functions need; as a deployment does, change what has changed.
+
+        New functions get queues and a subscription, changed triggers change the filter, functions
+        that are gone lose their subscription. A queue stays with its messages, for when its
+        function comes back.
+        """
+        gone = self.wiring.keys() - {function.id for function in manifest.functions}
+        for function_id in gone:
+            client("sns").unsubscribe(SubscriptionArn=self.wiring.pop(function_id).subscription_arn)
+        for function in manifest.functions:
+            before = self.wiring.get(function.id)
+            if before is None or before.function != function:
+                self.wiring[function.id] = self._wire(function)
+        manifest.write(self.manifest_path)
+
+    def ingest_environment(self) -> dict[str, str]:
+        """The environment variables of the ingest Lambda."""
+        return self._settings().environment(
+            "dedup_table", "events_table", "keys_table", "topic_arn", "bucket", "manifest",
+            "auth", "default_env", "max_request_bytes", "retention_days",
+        )  # fmt: skip
+
+    def api_environment(self) -> dict[str, str]:
+        """The environment variables of the api Lambda."""
+        return self._settings().environment(
+            "events_table", "runs_table", "keys_table", "bucket", "manifest", "auth", "default_env",
+            "retention_days",
+        )  # fmt: skip
+
+    def worker_environment(self, function_id: str) -> dict[str, str]:
+        """The environment variables of a function's worker Lambda."""
+        return self._settings(self.wiring[function_id]).environment(
+            "function", "dedup_table", "events_table", "runs_table", "topic_arn", "bucket",
+            "manifest", "queue_url", "queue_arn", "dead_letter_url", "dead_letter_arn",
+            "schedule_group", "schedule_role_arn", "retention_days",
+        )  # fmt: skip
+
+    def _settings(self, wiring: FunctionWiring | None = None) -> Settings:
+        values: dict[str, Any] = {f"{table.name}_table": _table_name(table) for table in TABLES}
+        if wiring is not None:
+            values |= {
+                "function": wiring.function.id,
+                "queue_url": wiring.queue_url,
+                "queue_arn": wiring.queue_arn,
+                "dead_letter_url": wiring.dead_letter_url,
+                "dead_letter_arn": wiring.dead_letter_arn,
+            }
+        return Settings(
+            topic_arn=self.topic_arn,
+            bucket=_BUCKET,
+            manifest=str(self.manifest_path),
+            auth="open",
+            default_env="dev",
+            schedule_group=PREFIX,
+            schedule_role_arn=f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-scheduler",
+            **values,
+        )
+
+    def _wire(self, function: FunctionManifest) -> FunctionWiring:
+        name = queue_name(function.id)
+        dead_letter_url, dead_letter_arn = _queue(
+            f"{name}-dead", {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_S)}
+        )
+        redrive = {
+            "deadLetterTargetArn": dead_letter_arn,
+            "maxReceiveCount": function.max_receive_count,
+        }
+        queue_url, queue_arn = _queue(
+            name,
+            {
+                "VisibilityTimeout": str(function.visibility_timeout_s),
+                "RedrivePolicy": json.dumps(redrive),
+            },
+        )
+        return FunctionWiring(
+            function=function,
+            queue_url=queue_url,
+            queue_arn=queue_arn,
+            dead_letter_url=dead_letter_url,
+            dead_letter_arn=dead_letter_arn,
+            subscription_arn=_subscribe(self.topic_arn, queue_arn, function.filter_policy),
+        )
+
+
+_BUCKET = f"{PREFIX}-payloads"
+
+
+def queue_name(function_id: str) -> str:
+    """A name that SQS takes: at most 80 of letters, digits, `-` and `_`, with room for `-dead`."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", function_id):
+        return f"{PREFIX}-{function_id}"
+    digest = hashlib.sha256(function_id.encode()).hexdigest()[:12]
+    return f"{PREFIX}-{re.sub(r'[^A-Za-z0-9_-]', '-', function_id)[:47]}-{digest}"
+
+
+def _queue(name: str, attributes: dict[str, str]) -> tuple[str, str]:
+    """The queue's URL and ARN; made if it is not there, changed if its attributes differ."""
+    sqs = client("sqs")
+    try:
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)  # type: ignore[arg-type]
+    except sqs.exceptions.QueueDoesNotExist:
+        url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]  # type: ignore[arg-type]
+    return url, f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}"
+
+
+def _subscribe(topic_arn: str, queue_arn: str, filter_policy: dict[str, list[Any]]) -> str:
+    """The ARN of the queue's subscription, with that filter."""
+    policy = json.dumps(filter_policy)
+    arn = client("sns").subscribe(
+        TopicArn=topic_arn,
+        Protocol="sqs",
+        Endpoint=queue_arn,
+        Attributes={"RawMessageDelivery": "true", "FilterPolicy": policy},
+        ReturnSubscriptionArn=True,
+    )["SubscriptionArn"]
+    # Subscribing again gives the subscription that is there, with the filter it had.
+    client("sns").set_subscription_attributes(
+        SubscriptionArn=arn, AttributeName="FilterPolicy", AttributeValue=policy
+    )
+    return arn
+
+
+def _create_table(table: Table) -> None:
+    keys = [(table.partition_key, "HASH")]
+    if table.sort_key is not None:
+        keys.append((table.sort_key, "RANGE"))
+    dynamodb = client("dynamodb")
+    name = _table_name(table)
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],  # type: ignore[typeddict-item]
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    dynamodb.update_time_to_live(
+        TableName=name,
+        TimeToLiveSpecification={"Enabled": True, "AttributeName": TTL_ATTRIBUTE},
+    )
+
+
+def _table_name(table: Table) -> str:
+    return f"{PREFIX}-{table.name}"
+
+
+def _forget_clients() -> None:
+    client.cache_clear()  # type: ignore[attr-defined]
