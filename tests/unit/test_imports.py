@@ -1,0 +1,149 @@
+"""What a cold start loads: each handler is imported in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate.manifest import FunctionManifest, Manifest
+from tidegate.settings import Settings
+from tidegate.trigger import TriggerEvent
+
+ROOT = Path(__file__).parents[2]
+
+# Reports the modules that an import brings in, and the services for which it makes a client.
+PROBE = """
+import json, sys
+services = []
+if "boto3" in sys.argv[2:]:
+    import boto3
+    make = boto3.client
+    boto3.client = lambda service, *a, **k: services.append(service) or make(service, *a, **k)
+__import__(sys.argv[1])
+json.dump({"modules": sorted(sys.modules), "services": services}, sys.__stdout__)
+"""
+
+NEVER = (
+    "moto",
+    "aws_cdk",
+    "uvicorn",
+    "typer",
+    "rich",
+    "watchfiles",
+    "pytest",
+    "hypothesis",
+    "tidegate.local",
+    "tidegate.cli",
+    "infra",
+    "mypy_boto3_dynamodb",
+    "mypy_boto3_s3",
+    "mypy_boto3_scheduler",
+    "mypy_boto3_sns",
+    "mypy_boto3_sqs",
+    "types_boto3",
+    "httpx",
+)
+POWERTOOLS = tuple(
+    f"aws_lambda_powertools.{part}"
+    for part in ("event_handler", "utilities.batch", "utilities.parser", "utilities.idempotency")
+)
+
+
+def imported(module: str, environment: dict[str, str], *options: str) -> dict[str, Any]:
+    """What importing a module in a fresh process does."""
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, module, *options],
+        env=kept
+        | {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+        | environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def unneeded(modules: list[str], *names: str) -> list[str]:
+    """Those modules that are, or lie below, one of the names."""
+    return [module for module in modules if f"{module}.".startswith(tuple(f"{n}." for n in names))]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Variables as the stack sets them, for all three Lambdas."""
+    function = FunctionManifest(
+        id="shop-send-receipt",
+        app_id="shop",
+        name="Send the receipt",
+        module="functions.shop.checkout",
+        triggers=(TriggerEvent(event="storefront/cart.checkout.completed"),),
+        retries=10,
+        timeout_s=120,
+    )
+    path = tmp_path / "manifest.json"
+    Manifest(functions=(function,)).write(path)
+    settings = Settings(
+        **{f"{table}_table": f"t-{table}" for table in ("dedup", "events", "runs", "keys")},
+        topic_arn="arn:aws:sns:us-east-1:123456789012:t",
+        bucket="t-payloads",
+        manifest=str(path),
+        function=function.id,
+        queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/t",
+        queue_arn="arn:aws:sqs:us-east-1:123456789012:t",
+        dead_letter_url="https://sqs.us-east-1.amazonaws.com/123456789012/d",
+        dead_letter_arn="arn:aws:sqs:us-east-1:123456789012:d",
+        schedule_group="t",
+        schedule_role_arn="arn:aws:iam::123456789012:role/t",
+    )
+    return settings.environment(*vars(settings))
+
+
+def test_tidegate_alone_loads_neither_boto3_nor_httpx() -> None:
+    modules = imported("tidegate", {})["modules"]
+    assert "tidegate.client" in modules
+    found = unneeded(modules, "boto3", "botocore", "aws_lambda_powertools", *NEVER)
+    assert not found, f"`import tidegate` loads {found}"
+
+
+@pytest.mark.parametrize(
+    ("module", "more", "services"),
+    [
+        (
+            "functions.ingest.handler",
+            (*POWERTOOLS, "functions.shop", "tidegate.engine", "tidegate.worker"),
+            {"dynamodb", "sns"},
+        ),
+        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}),
+        (
+            "functions.api.handler",
+            ("functions.shop", "tidegate.engine", "tidegate.worker"),
+            {"dynamodb"},
+        ),
+    ],
+)
+def test_a_handler_loads_what_it_needs(
+    environment: dict[str, str], module: str, more: tuple[str, ...], services: set[str]
+) -> None:
+    found = imported(module, environment, "boto3")
+    assert module in found["modules"]
+    extra = unneeded(found["modules"], *NEVER, *more)
+    assert not extra, f"{module} loads {extra}"
+    assert set(found["services"]) == services, f"{module} makes clients of {found['services']}"
+
+
+def test_the_probe_sees_what_is_loaded() -> None:
+    modules = imported("httpx", {})["modules"]
+    assert "httpx" in unneeded(modules, *NEVER)
+    assert "httpx._client" in unneeded(modules, *NEVER)
+    assert unneeded(["richer", "moto_ext", "tidegate.locals"], *NEVER) == []

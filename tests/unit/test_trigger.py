@@ -1,0 +1,58 @@
+"""Which names a trigger takes, and which names cannot be a trigger."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from tidegate.trigger import TriggerEvent, filter_policy
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "matches"),
+    [
+        ("app/user.created", "app/user.created", True),
+        ("app/user.created", "app/user.created.eu", False),
+        ("app/user.created", "app/User.created", False),
+        ("app/*", "app/user.created", True),
+        ("app/*", "app/", True),
+        ("app/*", "app", False),
+        ("app/*", "App/user", False),
+        ("app/*", "my/app/user", False),
+        ("app/user.*", "app/user.created", True),
+        ("app/user.*", "app/users.created", False),
+        ("app.*", "app/x", False),
+    ],
+)
+def test_matching(event: str, name: str, matches: bool) -> None:
+    assert TriggerEvent(event=event).matches(name) is matches
+
+
+@pytest.mark.parametrize(
+    "event", ["a", "x" * 256, "x" * 254 + "/*", "/*", "a b", "inngest/function.failed"]
+)
+def test_possible_triggers(event: str) -> None:
+    assert TriggerEvent(event=event).event == event
+
+
+@pytest.mark.parametrize("event", ["*", "app*", "app/*/x", "app/**", "*/app", "app/*.*", "a-*"])
+def test_a_wildcard_that_can_never_match_is_refused(event: str) -> None:
+    with pytest.raises(ValidationError, match=r"can never match.*'app/\*'"):
+        TriggerEvent(event=event)
+
+
+@pytest.mark.parametrize("event", ["", "x" * 257])
+def test_a_name_that_no_event_has_is_refused(event: str) -> None:
+    with pytest.raises(ValidationError, match="1 to 256 characters"):
+        TriggerEvent(event=event)
+
+
+def test_unknown_options_are_refused() -> None:
+    with pytest.raises(ValidationError, match="expression"):
+        TriggerEvent(event="a", expression="event.data.x")  # type: ignore[call-arg]
+
+
+def test_the_filter_policy_has_exact_names_and_prefixes() -> None:
+    triggers = [TriggerEvent(event=name) for name in ("b", "app/*", "app/x", "a", "app/y.*")]
+    assert filter_policy(triggers) == {"name": ["a", "b", {"prefix": "app/"}]}
+    assert filter_policy(triggers[:1]) == {"name": ["b"]}
