@@ -1,68 +1,32 @@
-"""What a function is given: its event, its run, a logger and its steps."""
+"""What a function is given: its event, its run, a logger, its steps and their groups."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 
 from tidegate.event import Event
+from tidegate.group import Group, GroupSync
+from tidegate.session import Session
+from tidegate.steps import Step, StepSync
 
-# Sends the events of the step with that id, and returns their internal ids.
-StepSender = Callable[[str, Sequence[Event]], list[str]]
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
-class StepSync:
-    """The steps of a function written with `def`."""
-
-    def __init__(self, send: StepSender) -> None:
-        self._send = send
-
-    def send_event(self, step_id: str, events: Event | Sequence[Event]) -> list[str]:
-        """Send events from within the function; when it is tried again they are not sent twice.
-
-        Args:
-            step_id: a name for this step, unique within the function.
-            events: one event or several.
-
-        Returns:
-            Their internal ids, in order.
-
-        Raises:
-            RequestError: an event is not valid; the message names it by its index.
-            PlatformError: they could not be stored or published; the function is tried again.
-        """
-        return self._send(step_id, _listed(events))
-
-
-class Step:
-    """The steps of a function written with `async def`."""
-
-    def __init__(self, send: StepSender) -> None:
-        self._send = send
-
-    async def send_event(self, step_id: str, events: Event | Sequence[Event]) -> list[str]:
-        """As `StepSync.send_event`, awaited."""
-        return await asyncio.to_thread(self._send, step_id, _listed(events))
-
-
-def _listed(events: Event | Sequence[Event]) -> Sequence[Event]:
-    return [events] if isinstance(events, Event) else events
-
-
 @dataclass(frozen=True)
-class ContextSync:
-    """What a function written with `def` is given.
+class _Given:
+    """What both kinds of functions are given.
 
     Attributes:
         event: the event that started the run.
         events: all events of the run; at present always just that one.
         run_id: the run's ULID.
-        attempt: 0 at the first try, 1 at the first retry, and so on.
+        attempt: 0 at the first try, 1 at the first retry, and so on; steps have their own.
         logger: a logger whose lines carry the run's id, the function and the attempt.
-        step: its steps.
+        session: keeps what follows the same at every call; not for functions to use.
     """
 
     event: Event
@@ -70,16 +34,47 @@ class ContextSync:
     run_id: str
     attempt: int
     logger: Logger
-    step: StepSync
+    session: Session
+
+    def random(self) -> float:
+        """A random number from 0 to 1 that is the same whenever the function is called again."""
+        return self.session.random.random()
+
+    def uuid(self) -> uuid.UUID:
+        """A random UUID that is the same whenever the function is called again."""
+        return uuid.UUID(int=self.session.random.getrandbits(128), version=4)
+
+    def now(self) -> datetime:
+        """The time (UTC) at which the last step before this point ended, or the run started.
+
+        It is the same whenever the function is called again.
+        """
+        return datetime.fromtimestamp(self.session.time_ms / 1000, UTC)
 
 
-@dataclass(frozen=True)
-class Context:
+class ContextSync(_Given):
+    """What a function written with `def` is given: `step`, `group` and what is listed above."""
+
+    @cached_property
+    def step(self) -> StepSync:
+        """The run's steps."""
+        return StepSync(self.session)
+
+    @cached_property
+    def group(self) -> GroupSync:
+        """Parallel groups of steps."""
+        return GroupSync(self.session)
+
+
+class Context(_Given):
     """What a function written with `async def` is given; see `ContextSync`."""
 
-    event: Event
-    events: list[Event]
-    run_id: str
-    attempt: int
-    logger: Logger
-    step: Step
+    @cached_property
+    def step(self) -> Step:
+        """The run's steps."""
+        return Step(self.session)
+
+    @cached_property
+    def group(self) -> Group:
+        """Parallel groups of steps."""
+        return Group(self.session)

@@ -6,6 +6,57 @@ from dataclasses import dataclass
 
 from tidegate.errors import RetryAfterError
 from tidegate.run import Failure
+from tidegate.step import StepId
+
+
+@dataclass(frozen=True)
+class StepRan:
+    """A step ran and gave its output (opcode `StepRun`).
+
+    Attributes:
+        step: its id.
+        output: JSON text.
+        started_ms: when this attempt began, UTC ms.
+    """
+
+    step: StepId
+    output: str
+    started_ms: int
+
+
+@dataclass(frozen=True)
+class StepErred:
+    """A step's attempt failed (opcode `StepError`; `StepFailed` if it was the last).
+
+    Attributes:
+        step: its id.
+        failure: what it raised.
+        started_ms: when this attempt began, UTC ms.
+        retriable: whether trying again makes sense.
+        retry_after: the error with which it chose the time of its next attempt.
+    """
+
+    step: StepId
+    failure: Failure
+    started_ms: int
+    retriable: bool = True
+    retry_after: RetryAfterError | None = None
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """The run wants to sleep (opcode `Sleep`).
+
+    Attributes:
+        step: the step's id.
+        until_ms: when it wants to go on, UTC ms.
+    """
+
+    step: StepId
+    until_ms: int
+
+
+StepEffect = StepRan | StepErred | Sleep
 
 
 @dataclass(frozen=True)
@@ -34,4 +85,9 @@ class RunError:
     retry_after: RetryAfterError | None = None
 
 
-Effect = RunComplete | RunError
+@dataclass(frozen=True)
+class RunSuspended:
+    """The function cannot go on now: a step waits, or the invocation's time is nearly up."""
+
+
+RunEffect = RunComplete | RunError | RunSuspended

@@ -134,4 +134,65 @@ class RetryAfterError(FunctionError):
 
 
 class OutputError(NonRetriableError):
-    """A function returned something that cannot be stored; trying again would return it again."""
+    """What a function or a step returned cannot be stored; trying again would return it again."""
+
+
+class StepError(FunctionError):
+    """A step failed for good; the function may catch it and go on.
+
+    Args:
+        message: the message of what the step raised.
+        name: its type.
+        stack: its traceback.
+    """
+
+    def __init__(self, message: str, *, name: str = "Error", stack: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.name = name
+        self.stack = stack
+
+
+class StepUsageError(NonRetriableError):
+    """A step is used in a way that cannot work; the message says which and what to do."""
+
+
+# --- control flow: not errors, and not to be caught ----------------------------------------------
+
+
+class Interrupt(BaseException):
+    """Base of what ends a function's code early; `except Exception` does not catch it."""
+
+
+class Suspended(Interrupt):
+    """The function cannot go on now; it is called again when it can."""
+
+
+class BranchPending(Interrupt):
+    """A branch of a parallel group cannot go on now; its group knows what to do."""
+
+
+class Aborted(Interrupt):
+    """The run must fail now, whatever the function would make of it.
+
+    Args:
+        name: the kind of the failure.
+        message: what went wrong and what to do.
+    """
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.message = message
+
+
+class Abandoned(Interrupt):
+    """This invocation cannot go on, through no fault of the function.
+
+    Args:
+        cause: what the platform did not do.
+    """
+
+    def __init__(self, cause: PlatformError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause

@@ -10,36 +10,39 @@ import asyncio
 import functools
 import logging
 import threading
-import traceback
-from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tidegate.context import Context, ContextSync, Step, StepSender, StepSync
-from tidegate.effect import Effect, RunComplete, RunError
-from tidegate.encoding import encode
-from tidegate.errors import CallerError, NonRetriableError, OutputError, RetryAfterError
+from tidegate.context import Context, ContextSync
+from tidegate.effect import RunComplete, RunEffect, RunError, RunSuspended
+from tidegate.errors import (
+    Abandoned,
+    Aborted,
+    CallerError,
+    Interrupt,
+    NonRetriableError,
+    RetryAfterError,
+    StepError,
+)
 from tidegate.event import Event
 from tidegate.function import Function
-from tidegate.ids import Seed
+from tidegate.group import SWALLOWED
+from tidegate.journal import Journal
 from tidegate.run import Failure, Run
-
-MAX_OUTPUT_BYTES = 4 * 1024 * 1024
-
-
-class EventSender(Protocol):
-    """Sends events on behalf of a run."""
-
-    def __call__(self, env: str, events: Sequence[Event], seed: Seed) -> list[str]:
-        """The internal ids of the events, once they are stored and published."""
+from tidegate.serialise import serialise
+from tidegate.session import EventSender, Session, current, failure_from
 
 
 class Host(Protocol):
     """Where a function's code runs."""
 
-    def call(self, run: Run, event: Event) -> Effect:
-        """Run one attempt of the function and give back what it asks for; never raises."""
+    def call(self, run: Run, event: Event, journal: Journal) -> RunEffect:
+        """Call the function, tell the journal of its steps, and give back how the call ended.
+
+        Raises:
+            PlatformError: a step could not be recorded.
+        """
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,24 @@ class PythonHost:
     function: Function
     send: EventSender
 
-    def call(self, run: Run, event: Event) -> Effect:
-        """Run one attempt of the function."""
+    def call(self, run: Run, event: Event, journal: Journal) -> RunEffect:
+        """Call the function."""
+        session = Session(run, journal, self.send)
+        token = current.set(session)
         try:
-            return RunComplete(self._encoded(self._returned(run, event)))
+            output = self._returned(session, run, event)
+            if session.interrupted:
+                return RunError(Failure("SuspendSwallowed", SWALLOWED), retriable=False)
+            return RunComplete(serialise(output, f"function {self.function.id!r}"))
         # Also what does not derive from Exception: sys.exit() in a function ends its attempt, not
         # the worker that runs other functions beside it.
         except BaseException as error:
-            return _error(error, self.function)
+            return self._ended(error, session)
+        finally:
+            current.reset(token)
 
-    def _returned(self, run: Run, event: Event) -> Any:
-        sender = self._step_sender(run)
-        shared: dict[str, Any] = {
+    def _returned(self, session: Session, run: Run, event: Event) -> Any:
+        given: dict[str, Any] = {
             "event": event,
             "events": [event],
             "run_id": run.id,
@@ -74,57 +83,28 @@ class PythonHost:
                 logging.getLogger("tidegate.function"),
                 {"run_id": run.id, "function_id": run.function_id, "attempt": run.attempt},
             ),
+            "session": session,
         }
         handler: Any = self.function.handler
         if self.function.is_async:
-            return _await(handler(Context(step=Step(sender), **shared)))
-        return handler(ContextSync(step=StepSync(sender), **shared))
+            return _await(handler(Context(**given)))
+        return handler(ContextSync(**given))
 
-    def _step_sender(self, run: Run) -> StepSender:
-        uses: Counter[str] = Counter()
-
-        def send(step_id: str, events: Sequence[Event]) -> list[str]:
-            # Two steps of one id are told apart by count; both ids are the same at every attempt,
-            # and so are the ids of the events, which therefore start nothing twice.
-            unique = f"{step_id}:{uses[step_id]}" if uses[step_id] else step_id
-            uses[step_id] += 1
-            seed = Seed.derived(run.started_ms or run.queued_ms, "step", run.id, unique)
-            return self.send(run.env, events, seed)
-
-        return send
-
-    def _encoded(self, output: Any) -> str:
-        try:
-            text = encode(output)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise OutputError(
-                f"function {self.function.id!r} returned what JSON cannot hold: {error}"
-            ) from None
-        size = len(text.encode())
-        if size > MAX_OUTPUT_BYTES:
-            raise OutputError(
-                f"function {self.function.id!r} returned {size} bytes of JSON; "
-                f"at most {MAX_OUTPUT_BYTES} are kept, store the rest elsewhere"
-            )
-        return text
-
-
-def _error(error: BaseException, function: Function) -> RunError:
-    stack = "".join(traceback.format_exception(error.with_traceback(_user_frames(error, function))))
-    return RunError(
-        Failure(type(error).__name__, str(error), stack),
-        retriable=not isinstance(error, (NonRetriableError, CallerError)),
-        retry_after=error if isinstance(error, RetryAfterError) else None,
-    )
-
-
-def _user_frames(error: BaseException, function: Function) -> Any:
-    """The traceback from the function on, without the frames of the host above it."""
-    code = getattr(function.handler, "__code__", None)
-    frame = error.__traceback__
-    while frame is not None and frame.tb_frame.f_code is not code:
-        frame = frame.tb_next
-    return frame or error.__traceback__
+    def _ended(self, error: BaseException, session: Session) -> RunEffect:
+        if isinstance(error, Abandoned):
+            raise error.cause
+        if isinstance(error, Aborted):
+            return RunError(Failure(error.name, error.message), retriable=False)
+        if isinstance(error, Interrupt):
+            return RunSuspended()
+        if session.interrupted:
+            return RunError(Failure("SuspendSwallowed", SWALLOWED), retriable=False)
+        return RunError(
+            failure_from(error, getattr(self.function.handler, "__code__", None)),
+            # What a step failed with for good it would fail with again.
+            retriable=not isinstance(error, (NonRetriableError, CallerError, StepError)),
+            retry_after=error if isinstance(error, RetryAfterError) else None,
+        )
 
 
 def _await(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -26,6 +26,7 @@ TABLES = (
     Table("dedup"),
     Table("events", sort_key="sk"),
     Table("runs", sort_key="sk"),
+    Table("steps", sort_key="sk"),
     Table("keys"),
 )
 TTL_ATTRIBUTE = "expires_at"
@@ -34,6 +35,7 @@ TTL_ATTRIBUTE = "expires_at"
 EVENTS = "events"
 DELAYED = "delayed"
 RUNS = "runs"
+STEPS = "steps"
 
 
 def bucket_lifecycle_days(retention_days: int) -> dict[str, int]:
@@ -41,7 +43,7 @@ def bucket_lifecycle_days(retention_days: int) -> dict[str, int]:
 
     Large events that start their runs later than the retention must still be there then.
     """
-    return {EVENTS: retention_days, RUNS: retention_days, DELAYED: 3_650}
+    return {EVENTS: retention_days, RUNS: retention_days, STEPS: 366 + retention_days, DELAYED: 3_650}
 
 
 # Where the HTTP API sends a request, most special first; every path reaches one of our handlers.

@@ -96,32 +96,36 @@ class RunStore:
             },
         )
 
-    def await_retry(self, run: Run, due_ms: int, failure: Failure) -> bool:
-        """Give up the lease and make the next attempt due.
+    def release(
+        self, run: Run, due_ms: int, *, attempt: int, failure: Failure | None = None
+    ) -> bool:
+        """Give up the lease; the run goes on when it is due.
 
         Args:
             run: the run, with the lease held.
             due_ms: when, UTC ms.
-            failure: why the attempt failed.
+            attempt: the attempt that is made then.
+            failure: why the last one failed, if it did.
 
         Returns:
             False when the lease was lost; nothing is changed then.
         """
+        values: dict[str, Value] = {
+            ":attempt": {"N": str(attempt)},
+            ":none": {"S": ""},
+            ":zero": {"N": "0"},
+            ":due": {"N": str(due_ms)},
+            ":mine": {"S": run.lease},
+            ":running": {"S": Status.RUNNING},
+        }
+        update = "SET attempt = :attempt, lease = :none, lease_until_ms = :zero, due_ms = :due"
+        names: tuple[str, ...] = ("#status",)
+        if failure is not None:
+            update += ", #output = :output REMOVE output_key"
+            values[":output"] = {"S": encode(failure.as_dict())}
+            names = ("#status", "#output")
         return self._update(
-            run,
-            "SET attempt = :attempt, lease = :none, lease_until_ms = :zero, due_ms = :due, "
-            "#output = :output REMOVE output_key",
-            "lease = :mine AND #status = :running",
-            {
-                ":attempt": {"N": str(run.attempt + 1)},
-                ":none": {"S": ""},
-                ":zero": {"N": "0"},
-                ":due": {"N": str(due_ms)},
-                ":output": {"S": encode(failure.as_dict())},
-                ":mine": {"S": run.lease},
-                ":running": {"S": Status.RUNNING},
-            },
-            names=("#status", "#output"),
+            run, update, "lease = :mine AND #status = :running", values, names=names
         )
 
     def end(self, run: Run, ended: Run) -> bool:

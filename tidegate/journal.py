@@ -1,0 +1,214 @@
+"""The journal of a run: the engine's decision on each step that the function asks for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from tidegate.backoff import retry_delay_ms
+from tidegate.clock import Clock
+from tidegate.effect import Sleep, StepEffect, StepErred, StepRan
+from tidegate.errors import Abandoned, Aborted, PlatformError, StepUsageError
+from tidegate.run import Run
+from tidegate.step import (
+    MAX_STATE_BYTES,
+    Op,
+    StepId,
+    StepRecord,
+    StepState,
+    data_memo,
+    error_memo,
+)
+
+_PAUSE_S = 0.5
+
+
+class Steps(Protocol):
+    """Where a run's steps are recorded."""
+
+    def load(self, run: Run) -> dict[str, StepRecord]:
+        """Every step of a run, by its hashed id."""
+
+    def put(self, run: Run, record: StepRecord) -> StepRecord:
+        """Record a step unless it is done already, and give it as it now stands."""
+
+
+class Journal:
+    """What a host asks about the steps of one run, and tells about them.
+
+    It may be used by several threads, for steps that run beside each other.
+
+    Args:
+        run: the run.
+        records: its steps so far, by hashed id.
+        steps: where they are recorded.
+        max_attempts: how often a step is tried.
+        max_steps: how many steps the run may have.
+        hand_over_ms: when no new step must begin in this invocation, UTC ms.
+        clock: the time.
+        jitter: gives random numbers from 0 to 1, for the backoff.
+
+    Attributes:
+        has_progressed: whether a step was completed.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        records: dict[str, StepRecord],
+        steps: Steps,
+        *,
+        max_attempts: int,
+        max_steps: int,
+        hand_over_ms: int,
+        clock: Clock,
+        jitter: Callable[[], float],
+    ) -> None:
+        self.has_progressed = False
+        self._run = run
+        self._records = records
+        self._steps = steps
+        self._max_attempts = max_attempts
+        self._max_steps = max_steps
+        self._hand_over_ms = hand_over_ms
+        self._clock = clock
+        self._jitter = jitter
+        self._lock = threading.Lock()
+        self._waiting: dict[str, StepRecord] = {}
+        self._state_bytes = sum(len(record.memo or "") for record in records.values())
+        self._hands_over = False
+
+    def now_ms(self) -> int:
+        """The time, UTC ms."""
+        return self._clock.now_ms()
+
+    def begin_call(self) -> None:
+        """The function is called anew: what it waits for is found out anew."""
+        self._waiting.clear()
+        self._hands_over = False
+
+    def recall(self, step: StepId, op: Op) -> StepRecord | None:
+        """What became of a step, if anything.
+
+        Raises:
+            StepUsageError: it was a step of another kind before.
+        """
+        record = self._records.get(step.hashed)
+        if record is None:
+            return None
+        if record.op != op:
+            raise StepUsageError(
+                f"step {step.name!r} is a {op.value} now and was a {record.op.value} when this "
+                "run came here before; give the new step an id of its own"
+            )
+        return self._as_of_now(record)
+
+    def record(self, effect: StepEffect) -> StepRecord:
+        """Decide on an effect, and record it.
+
+        Returns:
+            The step as it now stands; while it waits the function cannot go on behind it.
+
+        Raises:
+            Aborted: the run has too many steps, or too much output.
+            Abandoned: it could not be recorded.
+        """
+        self._check_limits(effect.step)
+        record = self._put_patiently(self._decided(effect))
+        with self._lock:
+            self._records[effect.step.hashed] = record
+            self._state_bytes += len(record.memo or "")
+            if record.is_done:
+                self.has_progressed = True
+        return self._as_of_now(record)
+
+    def must_hand_over(self) -> bool:
+        """Whether the invocation's time is nearly up, so that no new step must begin."""
+        if self._clock.now_ms() >= self._hand_over_ms:
+            self._hands_over = True
+        return self._hands_over
+
+    def due_ms(self) -> int:
+        """When the function can go on, UTC ms; the present if it only ran out of time."""
+        dues = [record.due_ms for record in self._waiting.values() if record.due_ms is not None]
+        return self._clock.now_ms() if self._hands_over or not dues else min(dues)
+
+    def _put_patiently(self, record: StepRecord) -> StepRecord:
+        """Repeat the write while there is time: the step has run, and if that is not recorded it
+        will run again."""
+        while True:
+            try:
+                return self._steps.put(self._run, record)
+            except PlatformError as error:
+                if self._clock.now_ms() >= self._hand_over_ms:
+                    raise Abandoned(error) from error
+                self._clock.sleep(_PAUSE_S)
+
+    def _as_of_now(self, record: StepRecord) -> StepRecord:
+        if record.is_done:
+            return record
+        if (record.due_ms or 0) > self._clock.now_ms():
+            with self._lock:
+                self._waiting[record.step.hashed] = record
+            return record
+        if record.op == Op.SLEEP:
+            # That it is over needs no writing: the time it was due is recorded.
+            return replace(
+                record, state=StepState.COMPLETED, ended_ms=record.due_ms, memo="null", due_ms=None
+            )
+        return replace(record, due_ms=None)
+
+    def _decided(self, effect: StepEffect) -> StepRecord:
+        now_ms = self._clock.now_ms()
+        if isinstance(effect, Sleep):
+            return self._sleep(effect, now_ms)
+        before = self._records.get(effect.step.hashed)
+        attempt = before.attempt if before is not None else 0
+        record = StepRecord(
+            effect.step,
+            Op.RUN,
+            StepState.COMPLETED,
+            started_ms=before.started_ms if before is not None else effect.started_ms,
+            ended_ms=now_ms,
+            attempt=attempt,
+        )
+        if isinstance(effect, StepRan):
+            return replace(record, memo=data_memo(effect.output))
+        if effect.retriable and attempt + 1 < self._max_attempts:
+            return replace(
+                record,
+                state=StepState.WAITING,
+                ended_ms=None,
+                attempt=attempt + 1,
+                due_ms=self._retry_ms(effect, attempt, now_ms),
+            )
+        return replace(record, state=StepState.FAILED, memo=error_memo(effect.failure))
+
+    def _sleep(self, effect: Sleep, now_ms: int) -> StepRecord:
+        record = StepRecord(effect.step, Op.SLEEP, StepState.WAITING, now_ms, due_ms=effect.until_ms)
+        if effect.until_ms > now_ms:
+            return record
+        return replace(
+            record, state=StepState.COMPLETED, ended_ms=now_ms, due_ms=None, memo="null"
+        )
+
+    def _retry_ms(self, effect: StepErred, attempt: int, now_ms: int) -> int:
+        if effect.retry_after is not None:
+            return effect.retry_after.due_ms(now_ms)
+        return now_ms + retry_delay_ms(attempt, self._jitter())
+
+    def _check_limits(self, step: StepId) -> None:
+        if step.hashed not in self._records and len(self._records) >= self._max_steps:
+            raise Aborted(
+                "TooManySteps",
+                f"step {step.name!r} would be the run's step number {len(self._records) + 1}, and "
+                f"{self._max_steps} are allowed; use fewer, larger steps, or split the function",
+            )
+        if self._state_bytes > MAX_STATE_BYTES:
+            raise Aborted(
+                "TooMuchState",
+                f"the run's steps returned {self._state_bytes} bytes in all before step "
+                f"{step.name!r}, and {MAX_STATE_BYTES} are allowed; return references, not data",
+            )

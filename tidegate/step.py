@@ -1,0 +1,123 @@
+"""Steps: their ids, and the record of what became of each.
+
+Ids and the stored shapes (`memo`) are those of Inngest's SDK protocol, so that a run's steps mean
+the same to a function in this process and to one behind a URL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tidegate.encoding import encode
+from tidegate.run import Failure
+
+DEFAULT_MAX_STEPS = 1_000
+MAX_MAX_STEPS = 10_000
+MAX_STATE_BYTES = 32 * 1024 * 1024
+MAX_WAIT_MS = 366 * 86_400_000
+
+
+class Op(StrEnum):
+    """What kind of step it is, by its opcode."""
+
+    RUN = "StepRun"
+    SLEEP = "Sleep"
+    WAIT_FOR_EVENT = "WaitForEvent"
+    INVOKE = "InvokeFunction"
+
+
+class StepState(StrEnum):
+    """Where a step stands."""
+
+    WAITING = "Waiting"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True)
+class StepId:
+    """A step's id.
+
+    Attributes:
+        name: what the function calls it.
+        index: 0 for its first use in a run, 1 for the second, and so on.
+    """
+
+    name: str
+    index: int = 0
+
+    @property
+    def hashed(self) -> str:
+        """SHA-1 of the name, or of `name:1`, `name:2` for repeated use, in lower-case hex."""
+        text = f"{self.name}:{self.index}" if self.index else self.name
+        return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class StepIds:
+    """Tells steps of one name apart by counting their uses, in the order in which they happen."""
+
+    def __init__(self) -> None:
+        self._uses: Counter[str] = Counter()
+
+    def next(self, name: str) -> StepId:
+        """The id of the next use of a name."""
+        step = StepId(name, self._uses[name])
+        self._uses[name] += 1
+        return step
+
+    def uses(self, name: str) -> int:
+        """How often a name was used so far."""
+        return self._uses[name]
+
+    def mark(self) -> Counter[str]:
+        """The uses so far, to go back to."""
+        return self._uses.copy()
+
+    def back_to(self, mark: Counter[str]) -> None:
+        """Forget the uses since a mark."""
+        self._uses = mark.copy()
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What became of a step.
+
+    Attributes:
+        step: its id.
+        op: what kind it is.
+        state: where it stands.
+        started_ms: when it was first recorded or began, UTC ms.
+        ended_ms: when it was completed or failed for good; None while it waits.
+        attempt: for a step that runs: the attempt that is next while it waits, else the last one.
+        due_ms: when waiting ends by itself: the sleep is over, the retry due, the time-out reached.
+        memo: JSON text in the protocol's shape; None while it waits.
+        memo_key: where the memo lies in the bucket when it is too large for the record.
+    """
+
+    step: StepId
+    op: Op
+    state: StepState
+    started_ms: int
+    ended_ms: int | None = None
+    attempt: int = 0
+    due_ms: int | None = None
+    memo: str | None = None
+    memo_key: str | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its memo is final."""
+        return self.state != StepState.WAITING
+
+
+def data_memo(output: str) -> str:
+    """The memo of a step that gave JSON text as its output."""
+    return f'{{"data":{output}}}'
+
+
+def error_memo(failure: Failure) -> str:
+    """The memo of a step that failed for good."""
+    return encode({"error": failure.as_dict()})

@@ -1,0 +1,140 @@
+"""The step store: a DynamoDB table in which a step's first output wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from botocore.exceptions import ClientError
+
+from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
+from tidegate.manifest import STEPS
+from tidegate.payload import PayloadStore, is_large, payload_key
+from tidegate.run import Run
+from tidegate.step import Op, StepId, StepRecord, StepState
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
+
+
+@dataclass(frozen=True)
+class StepStore:
+    """The steps table, and the bucket for large outputs.
+
+    Attributes:
+        table: the table's name.
+        payloads: where large outputs are.
+        retention_s: how long a step is kept after it was recorded, in seconds.
+    """
+
+    table: str
+    payloads: PayloadStore
+    retention_s: int
+
+    def load(self, run: Run) -> dict[str, StepRecord]:
+        """Every step of a run, by its hashed id.
+
+        Raises:
+            PlatformError: DynamoDB or S3 did not answer.
+        """
+        found: dict[str, StepRecord] = {}
+        start: Mapping[str, Value] | None = None
+        while True:
+            query: dict[str, Any] = {"ExclusiveStartKey": start} if start else {}
+            try:
+                page = client("dynamodb").query(
+                    TableName=self.table,
+                    KeyConditionExpression="pk = :run",
+                    ExpressionAttributeValues={":run": {"S": _partition(run)}},
+                    ConsistentRead=True,
+                    **query,
+                )
+            except AWS_ERRORS as error:
+                raise unavailable("the steps could not be read", error) from error
+            for item in page["Items"]:
+                found[item["sk"]["S"]] = self._with_memo(_record_of(item))
+            start = page.get("LastEvaluatedKey")
+            if not start:
+                return found
+
+    def put(self, run: Run, record: StepRecord) -> StepRecord:
+        """Record a step unless it is done already: the first output wins.
+
+        Returns:
+            The step as it now stands: this record, or the one that was first.
+
+        Raises:
+            PlatformError: DynamoDB or S3 did not answer.
+        """
+        memo = record.memo
+        if memo is not None and is_large(memo):
+            key = payload_key(STEPS, run.env, f"{run.id}-{record.step.hashed}")
+            self.payloads.put(key, memo)
+            record = replace(record, memo_key=key)
+        try:
+            client("dynamodb").put_item(
+                TableName=self.table,
+                Item=self._item(run, record),
+                ConditionExpression="attribute_not_exists(pk) OR #state = :waiting",
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues={":waiting": {"S": StepState.WAITING}},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise unavailable("the step could not be recorded", error) from error
+            first: Any = error.response["Item"]  # type: ignore[typeddict-item]
+            return self._with_memo(_record_of(first))
+        except AWS_ERRORS as error:
+            raise unavailable("the step could not be recorded", error) from error
+        return record
+
+    def _with_memo(self, record: StepRecord) -> StepRecord:
+        if record.memo_key is None:
+            return record
+        return replace(record, memo=self.payloads.get(record.memo_key))
+
+    def _item(self, run: Run, record: StepRecord) -> dict[str, Value]:
+        kept_from_ms = max(record.started_ms, record.due_ms or 0)
+        item: dict[str, Value] = {
+            "pk": {"S": _partition(run)},
+            "sk": {"S": record.step.hashed},
+            "name": {"S": record.step.name},
+            "index": {"N": str(record.step.index)},
+            "op": {"S": record.op},
+            "state": {"S": record.state},
+            "attempt": {"N": str(record.attempt)},
+            "started_ms": {"N": str(record.started_ms)},
+            "expires_at": {"N": str(kept_from_ms // 1000 + self.retention_s)},
+        }
+        for name, number in (("ended_ms", record.ended_ms), ("due_ms", record.due_ms)):
+            if number is not None:
+                item[name] = {"N": str(number)}
+        if record.memo_key is not None:
+            item["memo_key"] = {"S": record.memo_key}
+        elif record.memo is not None:
+            item["memo"] = {"S": record.memo}
+        return item
+
+
+def _partition(run: Run) -> str:
+    return f"{quote(run.env, safe='/')}#{run.id}"
+
+
+def _record_of(item: Mapping[str, Any]) -> StepRecord:
+    def number(name: str) -> int | None:
+        return int(item[name]["N"]) if name in item else None
+
+    return StepRecord(
+        step=StepId(item["name"]["S"], int(item["index"]["N"])),
+        op=Op(item["op"]["S"]),
+        state=StepState(item["state"]["S"]),
+        started_ms=int(item["started_ms"]["N"]),
+        ended_ms=number("ended_ms"),
+        attempt=int(item["attempt"]["N"]),
+        due_ms=number("due_ms"),
+        memo=item["memo"]["S"] if "memo" in item else None,
+        memo_key=item["memo_key"]["S"] if "memo_key" in item else None,
+    )
