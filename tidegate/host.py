@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from tidegate.context import Context, ContextSync, Step, StepSender, StepSync
 from tidegate.effect import Effect, RunComplete, RunError
-from tidegate.encoding import encode
+from tidegate.encoding import MAX_NESTING, encode, is_too_deep
 from tidegate.errors import CallerError, NonRetriableError, OutputError, RetryAfterError
 from tidegate.event import Event
 from tidegate.function import Function
@@ -100,6 +100,10 @@ class PythonHost:
             raise OutputError(
                 f"function {self.function.id!r} returned what JSON cannot hold: {error}"
             ) from None
+        if is_too_deep([output], text):
+            raise OutputError(
+                f"function {self.function.id!r} returned more than {MAX_NESTING} levels of nesting"
+            )
         size = len(text.encode())
         if size > MAX_OUTPUT_BYTES:
             raise OutputError(
