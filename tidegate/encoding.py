@@ -7,6 +7,9 @@ from typing import Any
 
 from pydantic_core import from_json
 
+# An event with its envelope in a message stays below the 200 levels that `decode` reads.
+MAX_NESTING = 150
+
 # Valid in JSON, refused by SNS and SQS (their messages hold XML characters only).
 _NOT_IN_XML = str.maketrans({"\ufffe": "\\ufffe", "\uffff": "\\uffff"})
 
@@ -31,3 +34,22 @@ def encode(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     text.encode()
     return text.translate(_NOT_IN_XML) if "\ufffe" in text or "\uffff" in text else text
+
+
+def is_too_deep(values: list[Any], text: str) -> bool:
+    """Whether any of some values is nested so deep that a message around it could not be decoded.
+
+    Args:
+        values: objects, arrays or plain values.
+        text: the JSON text of all of them.
+    """
+    # Few texts have so many brackets at all; the others need no closer look.
+    return text.count("{") + text.count("[") > MAX_NESTING and _is_deeper(values, MAX_NESTING)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return False
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)

@@ -16,7 +16,7 @@ from pydantic import (
     ValidationError,
 )
 
-from tidegate.encoding import decode, encode
+from tidegate.encoding import MAX_NESTING, decode, encode, is_too_deep
 from tidegate.errors import RequestError
 
 MAX_EVENTS_PER_REQUEST = 5_000
@@ -24,8 +24,6 @@ MAX_NAME_LENGTH = 256
 MIN_TS_MS = 315_532_800_000  # 1980-01-01
 MAX_TS_MS = 4_102_444_800_000  # 2100-01-01
 RESERVED_PREFIX = "inngest/"
-# The JSON parser takes 200 levels, and events lie some levels deeper in messages and system events.
-MAX_NESTING = 150
 
 # The name travels as an SNS attribute, and SNS takes no other control characters than these three.
 _NOT_IN_A_NAME = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -206,30 +204,14 @@ def check_events(events: Sequence[Any]) -> list[CheckedEvent]:
             # What cannot be encoded (1e999 reads as infinity) must fail here, not after a write.
             incoming.data.pop("_inngest", None)
             text = encode([incoming.data, incoming.user, incoming.id, incoming.v])
-            _check_nesting(incoming, text)
+            if is_too_deep([incoming.data, incoming.user], text):
+                raise ValueError(f"more than {MAX_NESTING} levels of nesting; send it flatter")
         except ValidationError as error:
             raise RequestError(400, f"events[{index}]: {_first_fault(error)}") from None
         except (TypeError, ValueError, RecursionError) as error:
             raise RequestError(400, f"events[{index}]: cannot be stored: {error}") from None
         checked.append(CheckedEvent(incoming))
     return checked
-
-
-def _check_nesting(event: IncomingEvent, text: str) -> None:
-    # Few events have so many brackets at all; the others need no closer look.
-    if text.count("{") + text.count("[") > MAX_NESTING and (
-        _is_deeper(event.data, MAX_NESTING - 1) or _is_deeper(event.user, MAX_NESTING - 1)
-    ):
-        raise ValueError(f"more than {MAX_NESTING} levels of nesting; send it flatter")
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether a value has more levels of objects and arrays than that."""
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        return False
-    return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -139,7 +140,11 @@ def stage() -> Iterator[Stage]:
     cloud.start()
     cloud.provision(Manifest(functions=()))
     settings = Settings.read(cloud.ingest_environment() | cloud.api_environment())
+    logger = logging.getLogger("tidegate")
+    before = (logger.handlers[:], logger.level, logger.propagate)
     yield Stage(cloud, FakeClock(), settings)
+    # A handler module that a test loads sets up the logging of a Lambda.
+    logger.handlers[:], logger.level, logger.propagate = before
     cloud.stop()
     registry.clear()
 
