@@ -27,6 +27,7 @@ _SETTINGS = (
     "dedup_table",
     "events_table",
     "runs_table",
+    "steps_table",
     "topic_arn",
     "bucket",
     "manifest",

@@ -121,6 +121,7 @@ def _settings(config: Config, storage: Storage, topic: sns.Topic, schedules: Sch
         dedup_table=storage.tables["dedup"].table_name,
         events_table=storage.tables["events"].table_name,
         runs_table=storage.tables["runs"].table_name,
+        steps_table=storage.tables["steps"].table_name,
         keys_table=storage.tables["keys"].table_name,
         topic_arn=topic.topic_arn,
         bucket=storage.bucket.bucket_name,

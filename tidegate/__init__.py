@@ -1,7 +1,7 @@
 """Tidegate: send an event, durable functions run, in your own AWS account."""
 
 from tidegate.client import Client
-from tidegate.context import Context, ContextSync, Step, StepSync
+from tidegate.context import Context, ContextSync
 from tidegate.errors import (
     ConfigurationError,
     EventEncodingError,
@@ -9,10 +9,13 @@ from tidegate.errors import (
     NonRetriableError,
     RetryAfterError,
     SendEventsError,
+    StepError,
     TidegateError,
 )
 from tidegate.event import Event
 from tidegate.function import Function
+from tidegate.group import Group, GroupSync, ParallelMode
+from tidegate.steps import Step, StepSync, step
 from tidegate.trigger import TriggerEvent
 
 __all__ = [
@@ -24,11 +27,16 @@ __all__ = [
     "EventEncodingError",
     "EventKeyUnspecifiedError",
     "Function",
+    "Group",
+    "GroupSync",
     "NonRetriableError",
+    "ParallelMode",
     "RetryAfterError",
     "SendEventsError",
     "Step",
+    "StepError",
     "StepSync",
     "TidegateError",
     "TriggerEvent",
+    "step",
 ]

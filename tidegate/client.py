@@ -14,6 +14,7 @@ from tidegate.errors import ConfigurationError, EventKeyUnspecifiedError
 from tidegate.event import Event
 from tidegate.function import Function, Handler, check_app_id, make_function
 from tidegate.sending import Sender, SendingClock, SystemSendingClock
+from tidegate.step import DEFAULT_MAX_STEPS
 from tidegate.trigger import TriggerEvent
 
 DEV_BASE_URL = "http://127.0.0.1:8288"
@@ -138,6 +139,7 @@ class Client:
         trigger: TriggerEvent | Sequence[TriggerEvent],
         name: str | None = None,
         retries: int | None = None,
+        max_steps: int = DEFAULT_MAX_STEPS,
     ) -> Callable[[Handler], Function]:
         """A decorator that registers a function.
 
@@ -147,7 +149,9 @@ class Client:
             fn_id: its id within the app; do not change it once the function is deployed.
             trigger: the event that starts it, or up to ten of them.
             name: what people read; `fn_id` by default.
-            retries: how often it is tried again after a failure, 0 to 20; 4 by default.
+            retries: how often it, and each of its steps, is tried again after a failure, 0 to 20;
+                4 by default.
+            max_steps: how many steps a run may have, up to 10,000.
 
         Raises:
             ConfigurationError: with the function's file and line and what to change.
@@ -161,6 +165,7 @@ class Client:
                 trigger=trigger,
                 name=name,
                 retries=retries,
+                max_steps=max_steps,
             )
             return registry.register(function)
 

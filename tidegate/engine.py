@@ -11,29 +11,34 @@ import random
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
-from tidegate.effect import RunComplete, RunError
+from tidegate.effect import RunComplete, RunError, RunSuspended
 from tidegate.encoding import encode
 from tidegate.errors import PlatformError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.host import Host
 from tidegate.ids import run_id_of
+from tidegate.journal import Journal, Steps
 from tidegate.manifest import Manifest
 from tidegate.message import EventMessage
 from tidegate.run import Failure, Run, Status, failure_of
 from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
+from tidegate.step import StepRecord
 from tidegate.system_event import announcements
 
 logger = logging.getLogger("tidegate.engine")
 
 # How much longer than its invocation a worker's lease holds: a live one never loses it.
 LEASE_MARGIN_MS = 5_000
-# A message that comes earlier than due by less than this is waited for, not sent round again.
+# What is due sooner than this is waited for: SQS delays by whole seconds.
 _SHORT_WAIT_MS = 1_000
+# No step begins when less than this is left of the invocation: another one goes on.
+HAND_OVER_MS = 10_000
 _PAUSE_S = 0.5
 _DIED = Failure(
     "WorkerDied",
@@ -49,6 +54,7 @@ class Engine:
         function: the function.
         host: calls it.
         runs: its runs' records.
+        steps: the records of its runs' steps.
         delivery: its queue, for attempts that are due later.
         announce: stores and publishes system events.
         manifest: knows who listens to them.
@@ -59,6 +65,7 @@ class Engine:
     function: Function
     host: Host
     runs: RunStore
+    steps: Steps
     delivery: Delivery
     announce: Callable[[list[AcceptedEvent]], None]
     manifest: Manifest
@@ -90,7 +97,7 @@ class Engine:
             self._log("run scheduled", run, due_ms=run.due_ms, event_id=event.internal_id)
             self._deliver(run, message)
         elif old is None:
-            self._attempt(run, event, message)
+            self._attempt(run, event, message, {}, deadline_ms)
         else:
             self._resume(old, event, message, deadline_ms)
 
@@ -130,7 +137,7 @@ class Engine:
         now_ms = self.clock.now_ms()
         if run.lease and run.lease_until_ms > now_ms:
             raise self._leased_by_other(run, run.lease_until_ms)
-        if run.due_ms is not None and run.due_ms > now_ms:
+        if run.due_ms is not None and run.due_ms > now_ms and not message.wakes:
             if run.due_ms - now_ms >= _SHORT_WAIT_MS:
                 self._deliver(run, message)
                 return
@@ -144,7 +151,7 @@ class Engine:
             return
         if not self.runs.take(run, mine):
             raise self._leased_by_other(run, mine.lease_until_ms)
-        self._attempt(mine, event, message)
+        self._attempt(mine, event, message, self.steps.load(mine), deadline_ms)
 
     def _give_up(self, run: Run, mine: Run, event: AcceptedEvent) -> None:
         """Fail a run whose worker died in its last attempt."""
@@ -157,21 +164,63 @@ class Engine:
         left_s = max(until_ms - self.clock.now_ms(), 0) // 1000 + 1
         return RunLeasedError(f"another worker drives run {run.id}", retry_after_s=left_s)
 
-    def _attempt(self, run: Run, event: AcceptedEvent, message: EventMessage) -> None:
+    def _attempt(
+        self,
+        run: Run,
+        event: AcceptedEvent,
+        message: EventMessage,
+        records: dict[str, StepRecord],
+        deadline_ms: int,
+    ) -> None:
         self._log(
-            "run started",
+            "run resumed" if records else "run started",
             run,
             attempt=run.attempt,
             event_id=event.internal_id,
             event_name=event.name,
         )
-        effect = self.host.call(run, event.event)
-        if isinstance(effect, RunComplete):
+        left_ms = deadline_ms - self.clock.now_ms()
+        journal = Journal(
+            run,
+            records,
+            self.steps,
+            max_attempts=self.function.max_attempts,
+            max_steps=self.function.max_steps,
+            hand_over_ms=deadline_ms - min(HAND_OVER_MS, left_ms // 2),
+            clock=self.clock,
+            jitter=self.jitter,
+        )
+        effect = self.host.call(run, event.event, journal)
+        while isinstance(effect, RunSuspended) and self._waited_for(journal):
+            effect = self.host.call(run, event.event, journal)
+        if journal.has_progressed:
+            # What fails from here on fails anew: it has all its attempts.
+            run = replace(run, attempt=0)
+        if isinstance(effect, RunSuspended):
+            self._suspend(run, journal.due_ms(), message)
+        elif isinstance(effect, RunComplete):
             self._end(run, event, Status.COMPLETED, effect.output)
         elif effect.retriable and run.attempt + 1 < self.function.max_attempts:
             self._retry(run, effect, message)
         else:
             self._fail(run, event, effect.failure)
+
+    def _waited_for(self, journal: Journal) -> bool:
+        """Whether what a run waits for came so soon that this invocation goes on."""
+        wait_ms = journal.due_ms() - self.clock.now_ms()
+        if wait_ms >= _SHORT_WAIT_MS or journal.must_hand_over():
+            return False
+        self.clock.sleep(max(wait_ms, 0) / 1000)
+        journal.begin_call()
+        return True
+
+    def _suspend(self, run: Run, due_ms: int, message: EventMessage) -> None:
+        release = partial(self.runs.release, run, due_ms, attempt=run.attempt)
+        if not self._patiently(run, release):
+            self._log_lost(run)
+            return
+        self._log("run suspended", run, due_ms=due_ms)
+        self._deliver(replace(run, due_ms=due_ms), message)
 
     def _retry(self, run: Run, error: RunError, message: EventMessage) -> None:
         now_ms = self.clock.now_ms()
@@ -179,7 +228,10 @@ class Engine:
             due_ms = error.retry_after.due_ms(now_ms)
         else:
             due_ms = now_ms + retry_delay_ms(run.attempt, self.jitter())
-        if not self._patiently(run, lambda: self.runs.await_retry(run, due_ms, error.failure)):
+        release = partial(
+            self.runs.release, run, due_ms, attempt=run.attempt + 1, failure=error.failure
+        )
+        if not self._patiently(run, release):
             self._log_lost(run)
             return
         self._log(
@@ -235,7 +287,8 @@ class Engine:
             self.announce(events)
 
     def _deliver(self, run: Run, message: EventMessage) -> None:
-        self.delivery.at(run.due_ms or 0, message.encode(), run.id)
+        later = replace(message, wakes=False)
+        self.delivery.at(run.due_ms or 0, later.encode(), run.id)
 
     def _log(self, text: str, run: Run, **extra: object) -> None:
         logger.info(text, extra={"run_id": run.id, "function_id": run.function_id, **extra})

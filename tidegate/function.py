@@ -10,6 +10,7 @@ from typing import Any
 
 from tidegate.context import Context, ContextSync
 from tidegate.errors import ConfigurationError
+from tidegate.step import DEFAULT_MAX_STEPS, MAX_MAX_STEPS
 from tidegate.trigger import TriggerEvent
 
 DEFAULT_RETRIES = 4
@@ -34,6 +35,7 @@ class Function:
         name: what people read.
         triggers: the events that start it; one event starts it once, however many match.
         retries: how often it is tried again after its first failure, 0 to 20.
+        max_steps: how many steps a run may have.
         handler: the function itself.
         module: the module that registers it when imported.
         source: file and line of the handler, for messages.
@@ -44,6 +46,7 @@ class Function:
     name: str
     triggers: tuple[TriggerEvent, ...]
     retries: int
+    max_steps: int
     handler: Handler
     module: str
     source: str
@@ -67,6 +70,7 @@ def make_function(
     trigger: TriggerEvent | Sequence[TriggerEvent],
     name: str | None,
     retries: int | None,
+    max_steps: int = DEFAULT_MAX_STEPS,
 ) -> Function:
     """A function, checked; `Client.create_function` has the meaning of the arguments.
 
@@ -77,7 +81,7 @@ def make_function(
     is_list = isinstance(trigger, Sequence) and not isinstance(trigger, str)
     triggers: tuple[Any, ...] = tuple(trigger) if is_list else (trigger,)
     tries = DEFAULT_RETRIES if retries is None else retries
-    fault = _fault(handler, fn_id, triggers, tries)
+    fault = _fault(handler, fn_id, triggers, tries) or _steps_fault(max_steps)
     if fault:
         raise ConfigurationError(f"{source}: function {fn_id!r}: {fault}")
     return Function(
@@ -86,6 +90,7 @@ def make_function(
         name=name or fn_id,
         triggers=triggers,
         retries=tries,
+        max_steps=max_steps,
         handler=handler,
         module=handler.__module__,
         source=source,
@@ -110,6 +115,14 @@ def _fault(handler: Handler, fn_id: str, triggers: tuple[Any, ...], retries: Any
         inspect.signature(handler).bind(object())
     except TypeError:
         return "it must take one argument, the context: def f(ctx)"
+    return None
+
+
+def _steps_fault(max_steps: Any) -> str | None:
+    if isinstance(max_steps, bool) or not isinstance(max_steps, int):
+        return f"max_steps={max_steps!r} is no number"
+    if not 1 <= max_steps <= MAX_MAX_STEPS:
+        return f"max_steps={max_steps} is not between 1 and {MAX_MAX_STEPS}"
     return None
 
 

@@ -187,12 +187,12 @@ class Journal:
         return replace(record, state=StepState.FAILED, memo=error_memo(effect.failure))
 
     def _sleep(self, effect: Sleep, now_ms: int) -> StepRecord:
-        record = StepRecord(effect.step, Op.SLEEP, StepState.WAITING, now_ms, due_ms=effect.until_ms)
+        record = StepRecord(
+            effect.step, Op.SLEEP, StepState.WAITING, now_ms, due_ms=effect.until_ms
+        )
         if effect.until_ms > now_ms:
             return record
-        return replace(
-            record, state=StepState.COMPLETED, ended_ms=now_ms, due_ms=None, memo="null"
-        )
+        return replace(record, state=StepState.COMPLETED, ended_ms=now_ms, due_ms=None, memo="null")
 
     def _retry_ms(self, effect: StepErred, attempt: int, now_ms: int) -> int:
         if effect.retry_after is not None:

@@ -43,7 +43,12 @@ def bucket_lifecycle_days(retention_days: int) -> dict[str, int]:
 
     Large events that start their runs later than the retention must still be there then.
     """
-    return {EVENTS: retention_days, RUNS: retention_days, STEPS: 366 + retention_days, DELAYED: 3_650}
+    return {
+        EVENTS: retention_days,
+        RUNS: retention_days,
+        STEPS: 366 + retention_days,
+        DELAYED: 3_650,
+    }
 
 
 # Where the HTTP API sends a request, most special first; every path reaches one of our handlers.

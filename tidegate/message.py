@@ -19,10 +19,13 @@ class EventMessage:
     Attributes:
         event: the event that starts the run; its body is empty while it lies in the bucket.
         body_key: where the body is, when it was too large for the message.
+        wakes: whether something that the run waits for has happened, so that it goes on before it
+            is due.
     """
 
     event: AcceptedEvent
     body_key: str | None = None
+    wakes: bool = False
 
     @classmethod
     def of(cls, event: AcceptedEvent) -> EventMessage:
@@ -40,6 +43,7 @@ class EventMessage:
             "name": event.name,
             "received_ms": event.received_ms,
             "ts": event.ts,
+            "wakes": self.wakes,
         }
         if self.body_key is not None:
             return encode(head | {"body_key": self.body_key})
@@ -64,7 +68,7 @@ class EventMessage:
                 ts=_number(fields, "ts"),
                 body="" if key else encode(fields["event"]),
             )
-            return cls(event, key)
+            return cls(event, key, fields.get("wakes") is True)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DeadLetterError(
                 f"not a message of an event: {type(error).__name__}: {error}"

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from tidegate.encoding import decode, encode
+from tidegate.encoding import MAX_NESTING, decode, encode, is_too_deep
 from tidegate.errors import OutputError
 
 MAX_OUTPUT_BYTES = 4 * 1024 * 1024
@@ -24,12 +24,15 @@ def serialise(value: Any, what: str) -> str:
         OutputError: JSON cannot hold it, or it has more than 4 MiB.
     """
     try:
-        text = encode(to_jsonable_python(value))
+        plain = to_jsonable_python(value)
+        text = encode(plain)
     except (PydanticSerializationError, TypeError, ValueError, RecursionError) as error:
         raise OutputError(
             f"{what} returned what JSON cannot hold: {error}; return plain data, "
             "a pydantic model or a dataclass"
         ) from None
+    if is_too_deep([plain], text):
+        raise OutputError(f"{what} returned more than {MAX_NESTING} levels of nesting")
     size = len(text.encode())
     if size > MAX_OUTPUT_BYTES:
         raise OutputError(

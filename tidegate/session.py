@@ -116,9 +116,7 @@ class Session:
         memo = decode(record.memo or "null")
         if record.state == StepState.FAILED:
             error = memo["error"]
-            raise StepError(
-                error["message"], name=error["name"], stack=error.get("stack", "")
-            )
+            raise StepError(error["message"], name=error["name"], stack=error.get("stack", ""))
         return memo["data"] if record.op in (Op.RUN, Op.INVOKE) else memo
 
     def interrupt(self) -> NoReturn:
@@ -193,8 +191,7 @@ class Session:
             return [self.execute(calls[0])]
         with ThreadPoolExecutor(min(len(calls), _MAX_THREADS), "step") as threads:
             futures = [
-                threads.submit(contextvars.copy_context().run, self.execute, call)
-                for call in calls
+                threads.submit(contextvars.copy_context().run, self.execute, call) for call in calls
             ]
         return [future.result() for future in futures]
 

@@ -114,8 +114,8 @@ class Step:
     async def run(
         self,
         step_id: str,
-        handler: Callable[..., Any],
-        *handler_args: Any,
+        handler: Callable[[*Ts], Any],
+        *handler_args: *Ts,
         output_type: Any = None,
     ) -> Any:
         """As `StepSync.run`; the handler may be a coroutine function."""
@@ -137,14 +137,10 @@ class Step:
         return await self.run(step_id, functools.partial(asyncio.to_thread, send))
 
     async def _sleep(self, step_id: str, until_ms: int) -> None:
-        self._session.outcome(
-            await asyncio.to_thread(_slept, self._session, step_id, until_ms)
-        )
+        self._session.outcome(await asyncio.to_thread(_slept, self._session, step_id, until_ms))
 
 
-def step(
-    step_id: str | Callable[P, T] | None = None, *, output_type: Any = None
-) -> Any:
+def step(step_id: str | Callable[P, T] | None = None, *, output_type: Any = None) -> Any:
     """Make a plain function a step wherever a run calls it; elsewhere it stays a plain function.
 
     Used as `@step`, `@step("id")` or `@step(output_type=…)`; the id is the function's name unless

@@ -20,6 +20,7 @@ from tidegate.payload import PayloadStore
 from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
 from tidegate.settings import Settings
+from tidegate.step_store import StepStore
 from tidegate.worker import Worker
 
 log_to_cloudwatch()
@@ -40,6 +41,7 @@ engine = Engine(
     function=function,
     host=PythonHost(function, admission.send),
     runs=runs,
+    steps=StepStore(settings.steps_table, payloads, settings.retention_s),
     delivery=delivery,
     announce=admission.deliver,
     manifest=manifest,

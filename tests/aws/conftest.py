@@ -21,13 +21,14 @@ from tidegate.event_store import EventStore
 from tidegate.function import Function
 from tidegate.host import PythonHost
 from tidegate.ids import Seed
-from tidegate.local.cloud import Cloud
+from tidegate.local.cloud import PREFIX, Cloud
 from tidegate.manifest import Manifest
 from tidegate.message import EventMessage
 from tidegate.payload import PayloadStore
 from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
 from tidegate.settings import Settings
+from tidegate.step_store import StepStore
 from tidegate.worker import Worker
 
 ENV = "dev"
@@ -68,6 +69,12 @@ class Stage:
             self.settings.retention_s,
         )
 
+    @property
+    def steps(self) -> StepStore:
+        return StepStore(
+            f"{PREFIX}-steps", PayloadStore(self.settings.bucket), self.settings.retention_s
+        )
+
     def send(self, *events: dict[str, Any], seed: Seed | None = None, env: str = ENV) -> list[str]:
         """Admit events, and give their internal ids."""
         return self.admission.admit(env, check_events(events), seed)
@@ -84,6 +91,7 @@ class Stage:
             function=function,
             host=PythonHost(function, self.admission.send),
             runs=self.runs,
+            steps=self.steps,
             delivery=Delivery.of(settings, self.clock),
             announce=self.admission.deliver,
             manifest=self.manifest,

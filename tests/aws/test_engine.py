@@ -14,106 +14,17 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.backends import get_backend
 
-from tests.aws.conftest import ENV, Stage, batch, record_of
+from tests.aws.conftest import Stage, batch, record_of
+from tests.aws.deployed import TIMEOUT_MS, Deployed, counting, function_of, raising, waiting
 from tidegate.aws import client
 from tidegate.context import Context, ContextSync
 from tidegate.errors import NonRetriableError, PlatformError, RetryAfterError
 from tidegate.event import Event
-from tidegate.function import Function, Handler, make_function
-from tidegate.ids import run_id_of
-from tidegate.local.lambda_function import ACCOUNT_ID, REGION
-from tidegate.message import EventMessage
-from tidegate.run import Run, Status
+from tidegate.function import Function
+from tidegate.run import Status
 from tidegate.run_store import RunStore
 from tidegate.trigger import TriggerEvent
-
-TIMEOUT_MS = 120_000
-
-
-class Deployed:
-    """A function on a stage, and its runs."""
-
-    def __init__(self, stage: Stage, handler: Handler, **options: Any) -> None:
-        self.stage = stage
-        self.function = function_of(handler, **options)
-        stage.deploy(self.function)
-        self.worker = stage.worker(self.function)
-
-    def send(self, **event: Any) -> EventMessage:
-        """Send an event and take the message that it puts into the function's queue."""
-        self.stage.send({"name": "app/a", **event})
-        [message] = self.stage.messages(self.function)
-        return message
-
-    def handle(self, *messages: EventMessage, receives: int = 1) -> list[str]:
-        """Have the worker handle messages, and tell which ones must come again."""
-        records = [record_of(message, receives) for message in messages]
-        answer = self.worker.handle(batch(records), TIMEOUT_MS)
-        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
-
-    def run_of(self, message: EventMessage) -> Run:
-        run_id = run_id_of(ENV, self.function.id, message.event.internal_id)
-        run = self.stage.runs.get(ENV, run_id)
-        assert run is not None
-        return run
-
-    def drive(self) -> int:
-        """Handle what comes into the queue, passing the time, until nothing more comes."""
-        handled = 0
-        for _ in range(100):
-            messages = waiting(self.stage, self.function)
-            if not messages:
-                return handled
-            for message in messages:
-                run = self.run_of(message)
-                self.stage.clock.ms = max(self.stage.clock.ms, run.due_ms or 0)
-            assert self.handle(*messages) == []
-            handled += len(messages)
-        raise AssertionError("it never ends")
-
-
-def waiting(stage: Stage, function: Function) -> list[EventMessage]:
-    """Take the messages of a function's queue and of its schedules, due or not."""
-    queue_name = stage.cloud.wiring[function.id].queue_url.rpartition("/")[2]
-    queue = get_backend("sqs")[ACCOUNT_ID][REGION].queues[queue_name]
-    messages = [EventMessage.decode(message.body) for message in queue._messages.values()]
-    queue.clear()
-    for found in client("scheduler").list_schedules()["Schedules"]:
-        name, group = found["Name"], found["GroupName"]
-        schedule = client("scheduler").get_schedule(Name=name, GroupName=group)
-        messages.append(EventMessage.decode(schedule["Target"]["Input"]))
-        client("scheduler").delete_schedule(Name=name, GroupName=group)
-    return messages
-
-
-def function_of(handler: Handler, **options: Any) -> Function:
-    settings: dict[str, Any] = {
-        "app_id": "test",
-        "fn_id": "f",
-        "trigger": TriggerEvent(event="app/a"),
-        "name": None,
-        "retries": None,
-    }
-    return make_function(handler, **(settings | options))
-
-
-def counting(calls: list[Any], result: Any = None) -> Callable[[ContextSync], Any]:
-    def handler(ctx: ContextSync) -> Any:
-        calls.append(ctx)
-        if isinstance(result, BaseException):
-            raise result
-        return result
-
-    return handler
-
-
-def raising(error: BaseException) -> Callable[..., Any]:
-    def call(*_: Any) -> Any:
-        raise error
-
-    return call
 
 
 def test_run_is_recorded_with_its_output(stage: Stage) -> None:
@@ -262,7 +173,7 @@ def test_retry_after_sets_the_delay(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("output", "reason"),
     [
-        ({1, 2}, "Object of type set"),
+        (object(), "Unable to serialize unknown type"),
         (float("nan"), "Out of range float"),
         ("\ud800", "surrogates not allowed"),
         ("x" * (4 * 1024 * 1024), "at most 4194304 are kept"),

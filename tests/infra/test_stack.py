@@ -246,6 +246,7 @@ def test_a_worker_is_told_its_function_and_its_queues(dev: Template) -> None:
         "TIDEGATE_QUEUE_URL": "FunctionwarehousereserveQueue",
         "TIDEGATE_RETENTION_DAYS": "7",
         "TIDEGATE_RUNS_TABLE": "StorageRuns",
+        "TIDEGATE_STEPS_TABLE": "StorageSteps",
         "TIDEGATE_SCHEDULE_GROUP": "SchedulesGroup",
         "TIDEGATE_SCHEDULE_ROLE_ARN": "SchedulesRole.Arn",
         "TIDEGATE_TOPIC_ARN": "Events",

@@ -146,8 +146,8 @@ class Cloud:
     def worker_environment(self, function_id: str) -> dict[str, str]:
         """The environment variables of a function's worker Lambda."""
         return self._settings(self.wiring[function_id]).environment(
-            "function", "dedup_table", "events_table", "runs_table", "topic_arn", "bucket",
-            "manifest", "queue_url", "queue_arn", "dead_letter_url", "dead_letter_arn",
+            "function", "dedup_table", "events_table", "runs_table", "steps_table", "topic_arn",
+            "bucket", "manifest", "queue_url", "queue_arn", "dead_letter_url", "dead_letter_arn",
             "schedule_group", "schedule_role_arn", "retention_days",
         )  # fmt: skip
 

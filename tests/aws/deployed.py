@@ -1,0 +1,104 @@
+"""A function on a stage, its queue handled by hand, with a clock of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from moto.backends import get_backend
+
+from tests.aws.conftest import ENV, Stage, batch, record_of
+from tidegate.aws import client
+from tidegate.context import ContextSync
+from tidegate.function import Function, Handler, make_function
+from tidegate.ids import run_id_of
+from tidegate.local.lambda_function import ACCOUNT_ID, REGION
+from tidegate.message import EventMessage
+from tidegate.run import Run
+from tidegate.trigger import TriggerEvent
+
+TIMEOUT_MS = 120_000
+
+
+class Deployed:
+    """A function on a stage, and its runs."""
+
+    def __init__(self, stage: Stage, handler: Handler, **options: Any) -> None:
+        self.stage = stage
+        self.function = function_of(handler, **options)
+        stage.deploy(self.function)
+        self.worker = stage.worker(self.function)
+
+    def send(self, **event: Any) -> EventMessage:
+        """Send an event and take the message that it puts into the function's queue."""
+        self.stage.send({"name": "app/a", **event})
+        [message] = self.stage.messages(self.function)
+        return message
+
+    def handle(self, *messages: EventMessage, receives: int = 1) -> list[str]:
+        """Have the worker handle messages, and tell which ones must come again."""
+        records = [record_of(message, receives) for message in messages]
+        answer = self.worker.handle(batch(records), TIMEOUT_MS)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def run_of(self, message: EventMessage) -> Run:
+        run_id = run_id_of(ENV, self.function.id, message.event.internal_id)
+        run = self.stage.runs.get(ENV, run_id)
+        assert run is not None
+        return run
+
+    def drive(self) -> int:
+        """Handle what comes into the queue, passing the time, until nothing more comes."""
+        handled = 0
+        for _ in range(100):
+            messages = waiting(self.stage, self.function)
+            if not messages:
+                return handled
+            for message in messages:
+                run = self.run_of(message)
+                self.stage.clock.ms = max(self.stage.clock.ms, run.due_ms or 0)
+            assert self.handle(*messages) == []
+            handled += len(messages)
+        raise AssertionError("it never ends")
+
+
+def waiting(stage: Stage, function: Function) -> list[EventMessage]:
+    """Take the messages of a function's queue and of its schedules, due or not."""
+    queue_name = stage.cloud.wiring[function.id].queue_url.rpartition("/")[2]
+    queue = get_backend("sqs")[ACCOUNT_ID][REGION].queues[queue_name]
+    messages = [EventMessage.decode(message.body) for message in queue._messages.values()]
+    queue.clear()
+    for found in client("scheduler").list_schedules()["Schedules"]:
+        name, group = found["Name"], found["GroupName"]
+        schedule = client("scheduler").get_schedule(Name=name, GroupName=group)
+        messages.append(EventMessage.decode(schedule["Target"]["Input"]))
+        client("scheduler").delete_schedule(Name=name, GroupName=group)
+    return messages
+
+
+def function_of(handler: Handler, **options: Any) -> Function:
+    settings: dict[str, Any] = {
+        "app_id": "test",
+        "fn_id": "f",
+        "trigger": TriggerEvent(event="app/a"),
+        "name": None,
+        "retries": None,
+    }
+    return make_function(handler, **(settings | options))
+
+
+def counting(calls: list[Any], result: Any = None) -> Callable[[ContextSync], Any]:
+    def handler(ctx: ContextSync) -> Any:
+        calls.append(ctx)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    return handler
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def call(*_: Any) -> Any:
+        raise error
+
+    return call
