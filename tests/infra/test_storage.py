@@ -46,6 +46,7 @@ def test_the_bucket_is_private_and_forgets(dev: Template) -> None:
     assert {(r["Prefix"], r["ExpirationInDays"], r["Status"]) for r in rules} == {
         ("events/", 7, "Enabled"),
         ("runs/", 7, "Enabled"),
+        ("steps/", 366 + 7, "Enabled"),
         ("delayed/", 3650, "Enabled"),
     }
 
