@@ -84,11 +84,14 @@ class PlatformError(TidegateError):
     Args:
         message: which part did not answer.
         retry_after_s: how long a caller should wait, in seconds.
+        is_passing: whether waiting alone may help; False for what somebody has to mend, such as a
+            missing permission.
     """
 
-    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+    def __init__(self, message: str, *, retry_after_s: int = 1, is_passing: bool = True) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.is_passing = is_passing
 
 
 class RunLeasedError(PlatformError):
@@ -116,6 +119,10 @@ class RetryAfterError(FunctionError):
     """
 
     def __init__(self, message: str, retry_after: int | timedelta | datetime) -> None:
+        if isinstance(retry_after, bool) or not isinstance(retry_after, int | timedelta | datetime):
+            raise TypeError(
+                f"retry_after={retry_after!r}: pass whole milliseconds, a timedelta or a datetime"
+            )
         super().__init__(message)
         self.retry_after = retry_after
 
