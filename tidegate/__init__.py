@@ -12,6 +12,7 @@ from tidegate.errors import (
     TidegateError,
 )
 from tidegate.event import Event
+from tidegate.event_model import EventModel, Sendable
 from tidegate.function import Function
 from tidegate.trigger import TriggerEvent
 
@@ -23,10 +24,12 @@ __all__ = [
     "Event",
     "EventEncodingError",
     "EventKeyUnspecifiedError",
+    "EventModel",
     "Function",
     "NonRetriableError",
     "RetryAfterError",
     "SendEventsError",
+    "Sendable",
     "Step",
     "StepSync",
     "TidegateError",

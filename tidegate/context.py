@@ -6,8 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
-from tidegate.event import Event
+from tidegate.event import DataT, Event
+from tidegate.event_model import Sendable, plain_events
 
 # Sends the events of the step with that id, and returns their internal ids.
 StepSender = Callable[[str, Sequence[Event]], list[str]]
@@ -20,21 +22,22 @@ class StepSync:
     def __init__(self, send: StepSender) -> None:
         self._send = send
 
-    def send_event(self, step_id: str, events: Event | Sequence[Event]) -> list[str]:
+    def send_event(self, step_id: str, events: Sendable | Sequence[Sendable]) -> list[str]:
         """Send events from within the function; when it is tried again they are not sent twice.
 
         Args:
             step_id: a name for this step, unique within the function.
-            events: one event or several.
+            events: one event or several, also as instances of the classes that declare them.
 
         Returns:
             Their internal ids, in order.
 
         Raises:
             RequestError: an event is not valid; the message names it by its index.
+            EventEncodingError: an event of a class cannot be written as JSON.
             PlatformError: they could not be stored or published; the function is tried again.
         """
-        return self._send(step_id, _listed(events))
+        return self._send(step_id, plain_events(events))
 
 
 class Step:
@@ -43,18 +46,17 @@ class Step:
     def __init__(self, send: StepSender) -> None:
         self._send = send
 
-    async def send_event(self, step_id: str, events: Event | Sequence[Event]) -> list[str]:
+    async def send_event(self, step_id: str, events: Sendable | Sequence[Sendable]) -> list[str]:
         """As `StepSync.send_event`, awaited."""
-        return await asyncio.to_thread(self._send, step_id, _listed(events))
-
-
-def _listed(events: Event | Sequence[Event]) -> Sequence[Event]:
-    return [events] if isinstance(events, Event) else events
+        return await asyncio.to_thread(self._send, step_id, plain_events(events))
 
 
 @dataclass(frozen=True)
-class ContextSync:
+class ContextSync(Generic[DataT]):
     """What a function written with `def` is given.
+
+    `ContextSync` alone has events whose data is a dict, `ContextSync[CartCheckedOut]` events whose
+    data is an instance of the class that declares them.
 
     Attributes:
         event: the event that started the run.
@@ -65,8 +67,8 @@ class ContextSync:
         step: its steps.
     """
 
-    event: Event
-    events: list[Event]
+    event: Event[DataT]
+    events: list[Event[DataT]]
     run_id: str
     attempt: int
     logger: Logger
@@ -74,11 +76,11 @@ class ContextSync:
 
 
 @dataclass(frozen=True)
-class Context:
+class Context(Generic[DataT]):
     """What a function written with `async def` is given; see `ContextSync`."""
 
-    event: Event
-    events: list[Event]
+    event: Event[DataT]
+    events: list[Event[DataT]]
     run_id: str
     attempt: int
     logger: Logger

@@ -133,5 +133,9 @@ class RetryAfterError(FunctionError):
         return now_ms + min(max(delay_ms, 1_000), 86_400_000)
 
 
+class EventValidationError(NonRetriableError):
+    """The event does not have the data that its class declares; no retry changes an event."""
+
+
 class OutputError(NonRetriableError):
     """A function returned something that cannot be stored; trying again would return it again."""

@@ -64,6 +64,7 @@ class PythonHost:
             return _error(error, self.function)
 
     def _returned(self, run: Run, event: Event) -> Any:
+        event = self.function.received(event)
         sender = self._step_sender(run)
         shared: dict[str, Any] = {
             "event": event,
