@@ -14,6 +14,7 @@ import typer
 
 from tidegate.event import RESERVED_PREFIX
 from tidegate.keys_cli import keys
+from tidegate.schemas_cli import schemas
 
 if TYPE_CHECKING:
     from tidegate.local.server import DevServer
@@ -22,6 +23,7 @@ app = typer.Typer(
     name="tidegate", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 app.add_typer(keys)
+app.add_typer(schemas)
 
 
 @app.callback()
