@@ -50,6 +50,7 @@ CheckedOut()  # E: call-arg
 CheckedOut(cart_id="1").event(id=1)  # E: arg-type
 TriggerEvent(event=dict)  # E: type-var
 TriggerEvent(event=CheckedOut(cart_id="1"))  # E: call-overload
+typed: Event[CheckedOut] = Event(name="a", data={"cart_id": "1"})  # E: assignment
 Event(name="a", data=CheckedOut(cart_id="1"))  # E: arg-type
 client.send_sync({"name": "a"})  # E: arg-type
 client.send_sync([CheckedOut(cart_id="1"), "b"])  # E: list-item

@@ -10,6 +10,7 @@ from mypy import api
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "typing"
+DOCUMENT = ROOT / "docs" / "typed-events.md"
 PLUGIN = "plugins = pydantic.mypy\n[pydantic-mypy]\ninit_typed = True\n"
 
 
@@ -17,7 +18,7 @@ PLUGIN = "plugins = pydantic.mypy\n[pydantic-mypy]\ninit_typed = True\n"
 def errors(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> set[tuple[str, int, str]]:
-    """File, line and code of each error in the samples."""
+    """File, line and code of each error in the samples and the documentation's example."""
     monkeypatch.setenv("MYPYPATH", str(ROOT))
     config = tmp_path / "mypy.ini"
     # Of Tidegate itself only the types are of interest; it is checked where the whole project is.
@@ -25,6 +26,12 @@ def errors(
         f"[mypy]\nstrict = True\nfollow_imports = silent\ncache_dir = {tmp_path}\n{request.param}"
     )
     samples = [str(SAMPLES / name) for name in ("good.py", "bad.py")]
+    for name, code in re.findall(
+        r"^```python\n# (\w+\.py)\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
+    ):
+        (tmp_path / name).write_text(code)
+        samples.append(str(tmp_path / name))
+    assert len(samples) == 4
     out, err, _ = api.run(["--config-file", str(config), *samples])
     assert not err, err
     found = re.findall(r"(\w+\.py):(\d+): error: .*\[([a-z-]+)\]$", out, re.MULTILINE)
@@ -39,5 +46,5 @@ def test_the_right_is_accepted_and_the_wrong_refused(errors: set[tuple[str, int,
         for number, line in enumerate(lines, start=1)
         if (marker := re.search(r"# E: ([a-z-]+)$", line))
     }
-    assert len(expected) == 15
+    assert len(expected) == 16
     assert errors == expected
