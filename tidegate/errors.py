@@ -106,7 +106,16 @@ class FunctionError(TidegateError):
 
 
 class NonRetriableError(FunctionError):
-    """Raised by a function that must not be tried again: the run fails at once."""
+    """Raised by a function that must not be tried again: the run fails at once.
+
+    Args:
+        message: why.
+        quiet: taken for functions that were written for Inngest; failures are logged once anyway.
+    """
+
+    def __init__(self, message: str | None = None, quiet: bool = False) -> None:
+        super().__init__("" if message is None else message)
+        self.quiet = quiet
 
 
 class RetryAfterError(FunctionError):
@@ -116,15 +125,22 @@ class RetryAfterError(FunctionError):
         message: why.
         retry_after: a number of milliseconds, a timedelta, or a datetime (naive is UTC). What the
             worker makes of it lies between 1 second and 24 hours.
+        quiet: as in `NonRetriableError`.
     """
 
-    def __init__(self, message: str, retry_after: int | timedelta | datetime) -> None:
+    def __init__(
+        self,
+        message: str | None,
+        retry_after: int | timedelta | datetime,
+        quiet: bool = False,
+    ) -> None:
         if isinstance(retry_after, bool) or not isinstance(retry_after, int | timedelta | datetime):
             raise TypeError(
                 f"retry_after={retry_after!r}: pass whole milliseconds, a timedelta or a datetime"
             )
-        super().__init__(message)
+        super().__init__("" if message is None else message)
         self.retry_after = retry_after
+        self.quiet = quiet
 
     def due_ms(self, now_ms: int) -> int:
         """When to try again, in UTC milliseconds, given the present."""
@@ -138,6 +154,10 @@ class RetryAfterError(FunctionError):
         else:
             delay_ms = self.retry_after
         return now_ms + min(max(delay_ms, 1_000), 86_400_000)
+
+
+class EventValidationError(NonRetriableError):
+    """The event does not have the data that its class declares; no retry changes an event."""
 
 
 class OutputError(NonRetriableError):

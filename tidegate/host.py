@@ -74,6 +74,7 @@ class PythonHost:
             current.reset(token)
 
     def _returned(self, session: Session, run: Run, event: Event) -> Any:
+        event = self.function.received(event)
         given: dict[str, Any] = {
             "event": event,
             "events": [event],
