@@ -108,9 +108,11 @@ def _example_data(server: DevServer, name: str) -> Any:
     """The first example of the event's declaration, as JSON Schema has it; or nothing."""
     for function in server.functions:
         for trigger in function.triggers:
-            extra = trigger.model.model_config.get("json_schema_extra") if trigger.model else None
-            if trigger.event == name and isinstance(extra, dict) and extra.get("examples"):
-                return extra["examples"][0]
+            declared = trigger.model if trigger.event == name else None
+            extra = declared.model_config.get("json_schema_extra") if declared else None
+            examples = extra.get("examples") if isinstance(extra, dict) else None
+            if isinstance(examples, list) and examples:
+                return examples[0]
     return {}
 
 

@@ -131,7 +131,7 @@ def test_the_request_that_it_prints_can_be_sent(dev: Callable[..., DevCommand]) 
         rf"event received +{re.escape(name)} +{event_id} +env dev",
         rf"run started +shop-reserve-stock +{run} +{re.escape(name)}",
         rf"run completed +shop-reserve-stock +{run} +\d+ ms +→ {{",
-        rf"run failed +shop-send-receipt +{run} +\d+ ms +NonRetriableError: .*account\.email",
+        rf"run completed +shop-send-receipt +{run} +\d+ ms +→ {{",
     )
 
 
