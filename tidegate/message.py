@@ -8,8 +8,8 @@ from typing import Any
 from tidegate.encoding import decode, encode
 from tidegate.errors import DeadLetterError
 from tidegate.event import AcceptedEvent
-from tidegate.event_store import body_key
-from tidegate.payload import PayloadStore, is_large
+from tidegate.large import body_key, is_large
+from tidegate.stores import Payloads
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class EventMessage:
                 f"not a message of an event: {type(error).__name__}: {error}"
             ) from error
 
-    def with_body(self, payloads: PayloadStore) -> AcceptedEvent:
+    def with_body(self, payloads: Payloads) -> AcceptedEvent:
         """The whole event, its body fetched from the bucket if it lies there."""
         if self.body_key is None:
             return self.event

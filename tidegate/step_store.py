@@ -10,8 +10,9 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
+from tidegate.large import is_large, payload_key
 from tidegate.manifest import STEPS
-from tidegate.payload import PayloadStore, is_large, payload_key
+from tidegate.payload import PayloadStore
 from tidegate.run import Run
 from tidegate.step import Op, StepId, StepRecord, StepState
 
