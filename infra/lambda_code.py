@@ -38,7 +38,7 @@ MANIFEST = "manifest.json"
 MANIFEST_PATH = f"/var/task/{MANIFEST}"
 
 _PACKAGES = ("tidegate", "functions")
-_DEVELOPMENT_ONLY = ("local", "cli.py", "keys_cli.py")
+_DEVELOPMENT_ONLY = ("local", "testing", "cli.py", "keys_cli.py")
 
 
 def lambda_code(manifest: Manifest, modules: Iterable[str]) -> lambda_.Code:
