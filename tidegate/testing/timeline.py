@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from tidegate.clock import Clock
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.message import EventMessage
@@ -122,7 +123,7 @@ class MemoryTopic:
 
     timeline: Timeline
     functions: Sequence[Function]
-    clock: VirtualClock
+    clock: Clock
 
     def publish(self, events: Sequence[AcceptedEvent]) -> None:
         """Publish events to the functions that are triggered by them."""
