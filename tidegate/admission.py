@@ -17,14 +17,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tidegate.aws import concurrently
-from tidegate.bus import Bus
 from tidegate.clock import Clock
-from tidegate.dedup import Claim, DedupTable
+from tidegate.concurrency import concurrently
 from tidegate.errors import PlatformError
 from tidegate.event import AcceptedEvent, CheckedEvent, Event, check_events
-from tidegate.event_store import EventStore
 from tidegate.ids import Seed
+from tidegate.stores import Claim, Dedup, Events, Topic
 
 logger = logging.getLogger("tidegate.admission")
 
@@ -43,9 +41,9 @@ class Admission:
         clock: the time.
     """
 
-    dedup: DedupTable
-    store: EventStore
-    bus: Bus
+    dedup: Dedup
+    store: Events
+    bus: Topic
     clock: Clock
 
     def admit(self, env: str, events: Sequence[CheckedEvent], seed: Seed | None) -> list[str]:

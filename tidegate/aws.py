@@ -1,17 +1,16 @@
-"""AWS clients, made once, and the ways to call them: concurrently, and with bounded patience."""
+"""AWS clients, made once, that are called with bounded patience."""
 
 from __future__ import annotations
 
-import functools
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tidegate.concurrency import CONCURRENCY
+from tidegate.concurrency import concurrently as concurrently
 from tidegate.errors import PlatformError
 
 if TYPE_CHECKING:
@@ -20,12 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-# The most calls one request has under way at once; the connection pool holds as many.
-CONCURRENCY = 16
 
 _CONFIG = Config(
     connect_timeout=1,
@@ -91,27 +84,6 @@ def client(service: Any) -> Any:
 def forget_clients() -> None:
     """Make clients anew when they are next asked for, as when the AWS behind them was replaced."""
     _clients.clear()
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="aws")
-
-
-def concurrently(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """The results of a call for each item, in order, up to 16 calls under way at once.
-
-    Every call has ended when this returns or raises; the first error, in order, is raised.
-    """
-    todo = list(items)
-    if len(todo) <= 1:
-        return [call(item) for item in todo]
-    futures = [_pool().submit(call, item) for item in todo]
-    errors = [future.exception() for future in futures]
-    for error in errors:
-        if error is not None:
-            raise error
-    return [future.result() for future in futures]
 
 
 def error_code(error: ClientError) -> str:

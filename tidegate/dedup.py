@@ -16,26 +16,10 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
+from tidegate.stores import Claim as Claim
 
 WINDOW_S = 24 * 3600
 _MAX_PLAIN_BYTES = 256
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Who owns a sender's id.
-
-    Attributes:
-        internal_id: the event that came first.
-        is_first: whether that is the one that asked.
-        event_name: what the first event is called.
-        first_ms: when it came, UTC ms.
-    """
-
-    internal_id: str
-    is_first: bool
-    event_name: str
-    first_ms: int
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,8 @@ from tidegate.journal import Journal, Steps
 from tidegate.manifest import Manifest
 from tidegate.message import EventMessage
 from tidegate.run import Failure, Run, Status, failure_of
-from tidegate.run_store import RunStore
-from tidegate.schedule import Delivery
 from tidegate.step import StepRecord
+from tidegate.stores import Queue, Runs
 from tidegate.system_event import announcements
 
 logger = logging.getLogger("tidegate.engine")
@@ -64,9 +63,9 @@ class Engine:
 
     function: Function
     host: Host
-    runs: RunStore
+    runs: Runs
     steps: Steps
-    delivery: Delivery
+    delivery: Queue
     announce: Callable[[list[AcceptedEvent]], None]
     manifest: Manifest
     clock: Clock

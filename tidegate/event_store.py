@@ -11,9 +11,10 @@ from tidegate.batch import chunks, until_empty
 from tidegate.clock import Clock
 from tidegate.encoding import decode
 from tidegate.event import AcceptedEvent
-from tidegate.manifest import DELAYED, EVENTS
+from tidegate.large import body_key as body_key
+from tidegate.large import is_large
 from tidegate.partition import item_key
-from tidegate.payload import PayloadStore, is_large, payload_key
+from tidegate.payload import PayloadStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html: 25 puts
 # and 16 MB; a batch of inlined bodies stays far below the latter.
 _MAX_BATCH = 25
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,3 @@ class EventStore:
             ts=decode(body)["ts"],
             body=body,
         )
-
-
-def body_key(event: AcceptedEvent) -> str:
-    """Where the body of a large event lies in the bucket: what starts runs late is kept longer."""
-    is_delayed = event.ts > event.received_ms + DAY_MS
-    return payload_key(DELAYED if is_delayed else EVENTS, event.env, event.internal_id)

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import logging
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,14 +52,16 @@ class PythonHost:
     Attributes:
         function: the function.
         send: sends the events of its steps.
+        session: makes what tells the steps of one call apart.
     """
 
     function: Function
     send: EventSender
+    session: Callable[[Run, Journal, EventSender], Session] = Session
 
     def call(self, run: Run, event: Event, journal: Journal) -> RunEffect:
         """Call the function."""
-        session = Session(run, journal, self.send)
+        session = self.session(run, journal, self.send)
         token = current.set(session)
         try:
             output = self._returned(session, run, event)

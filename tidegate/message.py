@@ -8,9 +8,9 @@ from typing import Any
 from tidegate.encoding import decode, encode
 from tidegate.errors import DeadLetterError
 from tidegate.event import AcceptedEvent
-from tidegate.event_store import DAY_MS, body_key
+from tidegate.large import DAY_MS, body_key, is_large, payload_key
 from tidegate.manifest import DELAYED
-from tidegate.payload import PayloadStore, is_large, payload_key
+from tidegate.stores import Payloads
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class EventMessage:
                 f"not a message of an event: {type(error).__name__}: {error}"
             ) from error
 
-    def kept_until(self, due_ms: int, now_ms: int, payloads: PayloadStore) -> EventMessage:
+    def kept_until(self, due_ms: int, now_ms: int, payloads: Payloads) -> EventMessage:
         """The message to deliver at a time, its large body where it is kept until then.
 
         Args:
@@ -94,7 +94,7 @@ class EventMessage:
             payloads.put(key, payloads.get(self.body_key))
         return replace(later, body_key=key)
 
-    def with_body(self, payloads: PayloadStore) -> AcceptedEvent:
+    def with_body(self, payloads: Payloads) -> AcceptedEvent:
         """The whole event, its body fetched from the bucket if it lies there."""
         if self.body_key is None:
             return self.event

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
 from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
 from tidegate.errors import DeadLetterError
-
-# One billing unit of SNS and SQS. Above it, S3 is cheaper than DynamoDB's write units, too.
-MAX_INLINE_BYTES = 64 * 1024
-
-
-def is_large(text: str) -> bool:
-    """Whether a text is to be kept in S3."""
-    return len(text) > MAX_INLINE_BYTES or len(text.encode()) > MAX_INLINE_BYTES
-
-
-def payload_key(folder: str, env: str, ulid: str) -> str:
-    """Where a payload lies in the bucket; derived, so that writing it again is harmless."""
-    return f"{folder}/{quote(env, safe='')}/{ulid}.json"
+from tidegate.large import is_large as is_large
+from tidegate.large import payload_key as payload_key
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from tidegate.aws import AWS_ERRORS, client, concurrently, error_code, unavailab
 from tidegate.batch import chunks, until_empty
 from tidegate.clock import Clock
 from tidegate.encoding import encode
+from tidegate.large import is_large, payload_key
 from tidegate.manifest import RUNS
 from tidegate.partition import item_key
-from tidegate.payload import PayloadStore, is_large, payload_key
+from tidegate.payload import PayloadStore
 from tidegate.run import Failure, Run, Status
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError
 from tidegate.aws import AWS_ERRORS, client, error_code, is_throttled, unavailable
 from tidegate.batch import chunks, until_empty
 from tidegate.clock import Clock
+from tidegate.large import is_large, payload_key
 from tidegate.manifest import STEPS
-from tidegate.payload import PayloadStore, is_large, payload_key
+from tidegate.payload import PayloadStore
 from tidegate.run import Run
 from tidegate.step import Op, StepId, StepRecord, StepState
 

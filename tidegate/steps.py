@@ -134,7 +134,7 @@ class Step:
     async def send_event(self, step_id: str, events: Sendable | Sequence[Sendable]) -> list[str]:
         """As `StepSync.send_event`."""
         send = self._session.sender(plain_events(events), step_id)
-        return await self.run(step_id, functools.partial(asyncio.to_thread, send))
+        return await self.run(step_id, lambda: asyncio.to_thread(send))
 
     async def _sleep(self, step_id: str, until_ms: int) -> None:
         self._session.outcome(await asyncio.to_thread(_slept, self._session, step_id, until_ms))

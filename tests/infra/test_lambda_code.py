@@ -57,7 +57,9 @@ def test_the_asset_holds_tidegate_the_handlers_and_the_app(asset: Path) -> None:
 
 def test_what_a_developers_machine_runs_stays_there(asset: Path) -> None:
     names = files(asset)
-    assert not [n for n in names if n.startswith(("tidegate/local/", "tidegate/cli."))]
+    assert not [
+        n for n in names if n.startswith(("tidegate/local/", "tidegate/testing/", "tidegate/cli."))
+    ]
     assert not [n for n in names if n.startswith(("moto", "uvicorn", "aws_cdk", "tests", "bin/"))]
     assert not [n for n in names if n.split("/")[0] in ("boto3", "botocore", "s3transfer")]
 

@@ -1,0 +1,105 @@
+"""What the core keeps things in and sends things through, as interfaces.
+
+On AWS these are DynamoDB, S3, SNS, SQS and Scheduler; `tidegate.testing` has them in memory. Where
+a run's steps are recorded is `Steps`, in journal.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tidegate.event import AcceptedEvent
+from tidegate.run import Failure, Run
+
+
+class Payloads(Protocol):
+    """Where texts are that are too large for a message or a record."""
+
+    def get(self, key: str) -> str:
+        """The text under a key; DeadLetterError if there is none."""
+
+    def put(self, key: str, text: str) -> None:
+        """Store a text."""
+
+
+class Runs(Protocol):
+    """Where runs are recorded; run.py draws which changes are possible."""
+
+    @property
+    def payloads(self) -> Payloads:
+        """Where large outputs are."""
+
+    def create(self, run: Run) -> Run | None:
+        """Record a run unless it is recorded already; gives the one that is."""
+
+    def take(self, old: Run, new: Run) -> bool:
+        """Lease a run that is as it was seen; False when it has changed since."""
+
+    def release(
+        self, run: Run, due_ms: int, *, attempt: int, failure: Failure | None = None
+    ) -> bool:
+        """Give up the lease until the run is due; False when the lease was lost."""
+
+    def end(self, run: Run, ended: Run) -> bool:
+        """End a run; False when the lease was lost."""
+
+    def get(self, env: str, run_id: str) -> Run | None:
+        """The run with that id, if there is one."""
+
+    def output_of(self, run: Run) -> str | None:
+        """JSON text of a run's output, wherever it lies."""
+
+
+class Queue(Protocol):
+    """A function's own queue."""
+
+    def at(self, due_ms: int, text: str, name: str) -> None:
+        """Have a message delivered at a time (UTC ms), or a little earlier."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who owns a sender's id.
+
+    Attributes:
+        internal_id: the event that came first.
+        is_first: whether that is the one that asked.
+        event_name: what the first event is called.
+        first_ms: when it came, UTC ms.
+    """
+
+    internal_id: str
+    is_first: bool
+    event_name: str
+    first_ms: int
+
+
+class Dedup(Protocol):
+    """Who came first with a sender's id."""
+
+    def claim(
+        self, env: str, sender_id: str, internal_id: str, event_name: str, now_ms: int
+    ) -> Claim:
+        """Claim a sender's id for an event; the first claim wins for 24 hours."""
+
+
+class Events(Protocol):
+    """Where accepted events are kept."""
+
+    def put_payloads(self, events: Sequence[AcceptedEvent]) -> None:
+        """Store the bodies that are too large for a message."""
+
+    def put(self, events: Sequence[AcceptedEvent]) -> None:
+        """Store events; storing again is harmless."""
+
+    def contains(self, env: str, internal_id: str) -> bool:
+        """Whether an event is stored, which proves that it was published."""
+
+
+class Topic(Protocol):
+    """Where events are published to."""
+
+    def publish(self, events: Sequence[AcceptedEvent]) -> None:
+        """Publish events, at least once, to the functions that are triggered by them."""

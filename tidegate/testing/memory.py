@@ -1,0 +1,222 @@
+"""Stores in memory that keep the same conditions as those on AWS.
+
+Records are immutable, so what is given out can never change what is stored.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from tidegate.encoding import encode
+from tidegate.errors import DeadLetterError
+from tidegate.event import AcceptedEvent
+from tidegate.large import body_key, is_large, payload_key
+from tidegate.manifest import RUNS, STEPS
+from tidegate.run import Failure, Run, Status
+from tidegate.step import StepRecord, StepState
+from tidegate.stores import Claim
+
+WINDOW_S = 24 * 3600
+
+
+class MemoryPayloads:
+    """Large texts."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def get(self, key: str) -> str:
+        """The text under a key; DeadLetterError if there is none."""
+        try:
+            return self._texts[key]
+        except KeyError:
+            raise DeadLetterError(f"payload {key} is gone; its retention has ended") from None
+
+    def put(self, key: str, text: str) -> None:
+        """Store a text."""
+        self._texts[key] = text
+
+
+@dataclass
+class MemoryRuns:
+    """The runs' records.
+
+    Attributes:
+        payloads: where large outputs are.
+    """
+
+    payloads: MemoryPayloads
+    _runs: dict[tuple[str, str], Run] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def create(self, run: Run) -> Run | None:
+        """Record a run unless it is recorded already; gives the one that is."""
+        new = replace(run, output=None, output_key=None, ended_ms=None)
+        with self._lock:
+            stored = self._runs.setdefault((run.env, run.id), new)
+        if stored is new or (stored.lease and stored.lease == run.lease):
+            return None
+        return stored
+
+    def take(self, old: Run, new: Run) -> bool:
+        """Lease a run that is as it was seen; False when it has changed since."""
+        with self._lock:
+            stored = self._runs.get((new.env, new.id))
+            if stored is None or (stored.status, stored.attempt, stored.lease) != (
+                old.status,
+                old.attempt,
+                old.lease,
+            ):
+                return False
+            self._put(
+                replace(
+                    stored,
+                    status=new.status,
+                    attempt=new.attempt,
+                    lease=new.lease,
+                    lease_until_ms=new.lease_until_ms,
+                    started_ms=new.started_ms,
+                    due_ms=None,
+                )
+            )
+            return True
+
+    def release(
+        self, run: Run, due_ms: int, *, attempt: int, failure: Failure | None = None
+    ) -> bool:
+        """Give up the lease until the run is due; False when the lease was lost."""
+        with self._lock:
+            stored = self._leased(run)
+            if stored is None:
+                return False
+            stored = replace(stored, attempt=attempt, lease="", lease_until_ms=0, due_ms=due_ms)
+            if failure is not None:
+                stored = replace(stored, output=encode(failure.as_dict()), output_key=None)
+            self._put(stored)
+            return True
+
+    def end(self, run: Run, ended: Run) -> bool:
+        """End a run; False when the lease was lost."""
+        output = ended.output or "null"
+        key = payload_key(RUNS, run.env, run.id) if is_large(output) else None
+        with self._lock:
+            stored = self._leased(run)
+            if stored is None:
+                return False
+            if key is not None:
+                self.payloads.put(key, output)
+            self._put(
+                replace(
+                    stored,
+                    status=ended.status,
+                    ended_ms=ended.ended_ms,
+                    lease_until_ms=0,
+                    due_ms=None,
+                    output=None if key else output,
+                    output_key=key,
+                )
+            )
+            return True
+
+    def get(self, env: str, run_id: str) -> Run | None:
+        """The run with that id, if there is one."""
+        return self._runs.get((env, run_id))
+
+    def all(self) -> list[Run]:
+        """Every run, in the order in which they were recorded."""
+        return list(self._runs.values())
+
+    def output_of(self, run: Run) -> str | None:
+        """JSON text of a run's output, wherever it lies."""
+        return self.payloads.get(run.output_key) if run.output_key else run.output
+
+    def _leased(self, run: Run) -> Run | None:
+        stored = self._runs.get((run.env, run.id))
+        if stored is None or stored.lease != run.lease or stored.status != Status.RUNNING:
+            return None
+        return stored
+
+    def _put(self, run: Run) -> None:
+        self._runs[run.env, run.id] = run
+
+
+class MemorySteps:
+    """The records of the runs' steps."""
+
+    def __init__(self) -> None:
+        self._steps: dict[tuple[str, str], dict[str, StepRecord]] = {}
+        self._lock = threading.Lock()
+
+    def load(self, run: Run) -> dict[str, StepRecord]:
+        """Every step of a run, by its hashed id."""
+        with self._lock:
+            return dict(self._steps.get((run.env, run.id), {}))
+
+    def put(self, run: Run, record: StepRecord) -> StepRecord:
+        """Record a step unless it is done already, and give it as it now stands."""
+        hashed = record.step.hashed
+        if record.memo is not None and is_large(record.memo):
+            key = payload_key(STEPS, run.env, f"{run.id}-{hashed}")
+            record = replace(record, memo_key=key)
+        with self._lock:
+            steps = self._steps.setdefault((run.env, run.id), {})
+            first = steps.get(hashed)
+            if first is not None and first.state != StepState.WAITING:
+                return first
+            steps[hashed] = record
+            return record
+
+    def keep(self, run: Run, records: list[StepRecord], until_ms: int) -> None:
+        """Nothing is forgotten here."""
+
+
+class MemoryDedup:
+    """Who came first with a sender's id."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], Claim] = {}
+        self._lock = threading.Lock()
+
+    def claim(
+        self, env: str, sender_id: str, internal_id: str, event_name: str, now_ms: int
+    ) -> Claim:
+        """Claim a sender's id for an event; the first claim wins for 24 hours."""
+        with self._lock:
+            first = self._first.get((env, sender_id))
+            if first is not None and first.first_ms // 1000 + WINDOW_S > now_ms // 1000:
+                return replace(first, is_first=first.internal_id == internal_id)
+            claim = Claim(internal_id, True, event_name, now_ms)
+            self._first[env, sender_id] = claim
+            return claim
+
+
+class MemoryEvents:
+    """Accepted events.
+
+    Attributes:
+        payloads: where large bodies are.
+    """
+
+    def __init__(self, payloads: MemoryPayloads) -> None:
+        self.payloads = payloads
+        self._events: dict[tuple[str, str], AcceptedEvent] = {}
+
+    def put_payloads(self, events: Sequence[AcceptedEvent]) -> None:
+        """Store the bodies that are too large for a message."""
+        for event in events:
+            if is_large(event.body):
+                self.payloads.put(body_key(event), event.body)
+
+    def put(self, events: Sequence[AcceptedEvent]) -> None:
+        """Store events; storing again is harmless."""
+        self._events.update({(event.env, event.internal_id): event for event in events})
+
+    def contains(self, env: str, internal_id: str) -> bool:
+        """Whether an event is stored, which proves that it was published."""
+        return (env, internal_id) in self._events
+
+    def get(self, env: str, internal_id: str) -> AcceptedEvent:
+        """The event with that internal id."""
+        return self._events[env, internal_id]

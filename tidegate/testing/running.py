@@ -1,0 +1,233 @@
+"""Runs functions in memory and in virtual time, by the engine that runs them on AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tidegate.admission import Admission
+from tidegate.engine import Engine
+from tidegate.errors import ConfigurationError, TidegateError
+from tidegate.event import Event, check_events
+from tidegate.function import MAX_RETRIES, Function
+from tidegate.ids import Seed, run_id_of
+from tidegate.manifest import Manifest
+from tidegate.message import EventMessage
+from tidegate.run import Failure, Run, Status
+from tidegate.testing.memory import (
+    MemoryDedup,
+    MemoryEvents,
+    MemoryPayloads,
+    MemoryRuns,
+    MemorySteps,
+)
+from tidegate.testing.result import Result, result_of
+from tidegate.testing.timeline import Due, MemoryQueue, MemoryTopic, Timeline, VirtualClock
+from tidegate.testing.watch import Mocks, Seen, WatchedHost
+
+ENV = "test"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DEFAULT_LIMIT = 10_000
+_TIMEOUT_MS = 120_000
+
+
+class EndlessRunError(TidegateError):
+    """Runs went on and on; the message says which, and how to allow more."""
+
+
+def run(
+    function: Function,
+    events: Event | Sequence[Event],
+    *,
+    functions: Sequence[Function] = (),
+    steps: Mapping[str, Any] | None = None,
+    allow_unused: bool = False,
+    now: datetime | int = START,
+    attempts: int | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Result:
+    """Run a function to its end, without AWS and without waiting.
+
+    Steps, retries, sleeps, limits and sent events are those of production: the same engine runs
+    them over a store in memory. Time is virtual: it goes at once to whatever is due next. The same
+    call gives the same result, ids and times included.
+
+    Args:
+        function: the function.
+        events: an event that starts it, or several: the run of the first one is the result.
+        functions: other functions, which are triggered by the same events, by those that are sent
+            meanwhile, and by system events such as `inngest/function.failed`.
+        steps: replaces steps by id, in all functions: with a value, a callable that is called in
+            place of the step's own, or an exception to raise. `"id:1"` is the second use of `id`.
+        allow_unused: whether some of `steps` may be left unused; otherwise the result has failed
+            with the error `UnusedMock`.
+        now: the time at which the events are sent, UTC: a datetime (a naive one is UTC), or ms.
+        attempts: how often the function and each of its steps are tried, 1 to 21, instead of what
+            the function says.
+        limit: how many messages may be handled: each start, sleep and retry takes one.
+
+    Raises:
+        ConfigurationError: the arguments cannot work; the message says why.
+        RequestError: an event is not valid.
+        EndlessRunError: the limit is reached.
+    """
+    events = [events] if isinstance(events, Event) else list(events)
+    function = _with_attempts(function, attempts)
+    stage = _Stage(_together(function, functions), Mocks(steps or {}), _ms(now))
+    _check_start(function, events)
+    ids = stage.send(events)
+    stage.play(limit)
+    first = stage.result(run_id_of(ENV, function.id, ids[0]))
+    others = tuple(stage.result(run.id) for run in stage.runs.all() if run.id != first.run_id)
+    unused = [] if allow_unused else stage.mocks.unused
+    return replace(_without_unused(first, unused), runs=others)
+
+
+class _Stage:
+    """Functions over stores in memory.
+
+    Args:
+        functions: the functions.
+        mocks: the steps that are replaced.
+        now_ms: when it begins, UTC ms.
+    """
+
+    def __init__(self, functions: Sequence[Function], mocks: Mocks, now_ms: int) -> None:
+        payloads = MemoryPayloads()
+        self.mocks = mocks
+        self.began_ms = now_ms
+        self.clock = VirtualClock(now_ms)
+        self.timeline = Timeline()
+        self.runs = MemoryRuns(payloads)
+        self.steps = MemorySteps()
+        self.events = MemoryEvents(payloads)
+        self.seen: dict[str, Seen] = {}
+        self.admission = Admission(
+            MemoryDedup(),
+            self.events,
+            MemoryTopic(self.timeline, functions, self.clock),
+            self.clock,
+        )
+        manifest = Manifest.of(functions)
+        self.engines = {function.id: self._engine(function, manifest) for function in functions}
+
+    def _engine(self, function: Function, manifest: Manifest) -> Engine:
+        return Engine(
+            function=function,
+            host=WatchedHost(function, self.admission.send, self.seen, self.mocks),
+            runs=self.runs,
+            steps=self.steps,
+            delivery=MemoryQueue(self.timeline, function.id),
+            announce=self.admission.deliver,
+            manifest=manifest,
+            clock=self.clock,
+            jitter=lambda: 0.0,
+        )
+
+    def send(self, events: Sequence[Event]) -> list[str]:
+        """Send events from outside; gives their internal ids."""
+        checked = check_events([event.model_dump() for event in events])
+        return self.admission.admit(ENV, checked, Seed.derived(self.began_ms, "testing"))
+
+    def play(self, limit: int) -> None:
+        """Handle what is due, in order of time, until nothing is."""
+        due = self.timeline.pop()
+        for _ in range(limit):
+            if due is None:
+                return
+            self.clock.go_to(due.ms)
+            message = EventMessage.decode(due.text)
+            self.engines[due.function_id].handle(message, self.clock.now_ms() + _TIMEOUT_MS)
+            due = self.timeline.pop()
+        if due is not None:
+            raise EndlessRunError(self._endless(due, limit))
+
+    def _endless(self, due: Due, limit: int) -> str:
+        message = EventMessage.decode(due.text)
+        internal_id = message.event.internal_id
+        run = self.runs.get(ENV, run_id_of(ENV, due.function_id, internal_id))
+        passed_days = (self.clock.now_ms() - self.began_ms) / 86_400_000
+        steps = 0 if run is None else len(self.steps.load(run))
+        return (
+            f"{limit} messages were handled and the runs still go on, after {passed_days:.1f} days "
+            f"of virtual time and with {len(self.runs.all())} runs; next is {due.function_id!r} "
+            f"for event {message.event.name!r}, which has {steps} steps so far. Do functions "
+            "trigger each other, or does one retry or sleep in a loop? If this is meant, pass a "
+            "higher limit=…"
+        )
+
+    def result(self, run_id: str) -> Result:
+        """What came of a run."""
+        run = self._run(run_id)
+        event = self.events.get(ENV, run.event_id).event
+        return result_of(
+            run,
+            event,
+            self.runs.output_of(run),
+            self.steps.load(run),
+            self.seen[run.id],
+            self.began_ms,
+        )
+
+    def _run(self, run_id: str) -> Run:
+        run = self.runs.get(ENV, run_id)
+        assert run is not None  # noqa: S101
+        return run
+
+
+def _together(function: Function, others: Sequence[Function]) -> list[Function]:
+    functions = [function]
+    for other in others:
+        if not isinstance(other, Function):
+            raise ConfigurationError(_no_function(other))
+        if other.id != function.id:
+            functions.append(other)
+    return functions
+
+
+def _with_attempts(function: Function, attempts: int | None) -> Function:
+    if not isinstance(function, Function):
+        raise ConfigurationError(_no_function(function))
+    if attempts is None:
+        return function
+    if not 1 <= attempts <= MAX_RETRIES + 1:
+        raise ConfigurationError(f"attempts={attempts}: it is a number from 1 to {MAX_RETRIES + 1}")
+    return replace(function, retries=attempts - 1)
+
+
+def _no_function(thing: Any) -> str:
+    return f"{thing!r} is no function; decorate it with @client.create_function(…)"
+
+
+def _check_start(function: Function, events: Sequence[Event]) -> None:
+    if not events:
+        raise ConfigurationError("no event; pass events=Event(name='…')")
+    name = events[0].name
+    if not any(trigger.matches(name) for trigger in function.triggers):
+        listed = ", ".join(repr(trigger.event) for trigger in function.triggers)
+        raise ConfigurationError(
+            f"event {name!r} does not start {function.id!r}, which is triggered by {listed}"
+        )
+
+
+def _without_unused(result: Result, unused: Sequence[str]) -> Result:
+    """The result; failed if it completed though mocks were left unused."""
+    if not unused or result.error is not None:
+        return result
+    listed = ", ".join(repr(name) for name in unused)
+    has = ", ".join(repr(name) for name in result.steps) or "none"
+    message = (
+        f"the run completed, but no step ran with the mocked id {listed}; its steps are: {has}. "
+        "Correct the id (sleeps need no mock), or pass allow_unused=True"
+    )
+    return replace(result, status=Status.FAILED, output=None, error=Failure("UnusedMock", message))
+
+
+def _ms(moment: datetime | int) -> int:
+    if isinstance(moment, int):
+        return moment
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)

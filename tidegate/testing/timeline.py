@@ -1,0 +1,134 @@
+"""Virtual time: what is due when, and a clock that goes there at once."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import threading
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from tidegate.clock import Clock
+from tidegate.event import AcceptedEvent
+from tidegate.function import Function
+from tidegate.message import EventMessage
+
+# Steps of a parallel group send from threads of their own; what they send comes in the order in
+# which the function has the steps, not in that of the threads.
+_position: ContextVar[int] = ContextVar("position", default=0)
+
+
+@contextlib.contextmanager
+def sent_from(position: int) -> Iterator[None]:
+    """What is delivered meanwhile comes in the place of the step with that position."""
+    token = _position.set(position)
+    try:
+        yield
+    finally:
+        _position.reset(token)
+
+
+class VirtualClock:
+    """A clock that shows what it is set to; sleeping sets it at once.
+
+    Args:
+        ms: the time at which it begins, UTC ms.
+    """
+
+    def __init__(self, ms: int) -> None:
+        self._ms = ms
+        self._lock = threading.Lock()
+
+    def now_ms(self) -> int:
+        """The time, UTC ms."""
+        return self._ms
+
+    def sleep(self, seconds: float) -> None:
+        """Let that many seconds pass at once."""
+        with self._lock:
+            self._ms += round(seconds * 1000)
+
+    def go_to(self, ms: int) -> None:
+        """Set it to a time (UTC ms), unless it is past that."""
+        with self._lock:
+            self._ms = max(self._ms, ms)
+
+
+@dataclass(frozen=True, order=True)
+class Due:
+    """A message that is due.
+
+    Attributes:
+        ms: when, UTC ms.
+        turn: how many messages were handled before it was sent; tells those due at once apart.
+        position: the place of the step that sent it.
+        number: counts them.
+        function_id: whose queue it is in.
+        text: the message.
+    """
+
+    ms: int
+    turn: int
+    position: int
+    number: int
+    function_id: str = field(compare=False)
+    text: str = field(compare=False)
+
+
+class Timeline:
+    """The messages in all functions' queues, by when they are due."""
+
+    def __init__(self) -> None:
+        self._heap: list[Due] = []
+        self._lock = threading.Lock()
+        self._turn = 0
+        self._number = 0
+
+    def push(self, ms: int, function_id: str, text: str) -> None:
+        """Have a message delivered at a time (UTC ms)."""
+        with self._lock:
+            self._number += 1
+            due = Due(ms, self._turn, _position.get(), self._number, function_id, text)
+            heapq.heappush(self._heap, due)
+
+    def pop(self) -> Due | None:
+        """Take the message that is due next, if there is one."""
+        with self._lock:
+            self._turn += 1
+            return heapq.heappop(self._heap) if self._heap else None
+
+
+@dataclass(frozen=True)
+class MemoryQueue:
+    """A function's own queue."""
+
+    timeline: Timeline
+    function_id: str
+
+    def at(self, due_ms: int, text: str, name: str) -> None:  # noqa: ARG002
+        """Have a message delivered at a time (UTC ms)."""
+        self.timeline.push(due_ms, self.function_id, text)
+
+
+@dataclass(frozen=True)
+class MemoryTopic:
+    """Where events are published to.
+
+    Attributes:
+        timeline: the functions' queues.
+        functions: those that may be triggered.
+        clock: the time.
+    """
+
+    timeline: Timeline
+    functions: Sequence[Function]
+    clock: Clock
+
+    def publish(self, events: Sequence[AcceptedEvent]) -> None:
+        """Publish events to the functions that are triggered by them."""
+        for event in events:
+            text = EventMessage.of(event).encode()
+            for function in self.functions:
+                if any(trigger.matches(event.name) for trigger in function.triggers):
+                    self.timeline.push(self.clock.now_ms(), function.id, text)
