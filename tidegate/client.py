@@ -142,6 +142,7 @@ class Client:
         trigger: TriggerEvent[T],
         name: str | None = None,
         retries: int | None = None,
+        max_steps: int = DEFAULT_MAX_STEPS,
     ) -> Callable[[HandlerOf[T]], Function]: ...
 
     @overload
@@ -152,6 +153,7 @@ class Client:
         trigger: Sequence[TriggerEvent[Any]],
         name: str | None = None,
         retries: int | None = None,
+        max_steps: int = DEFAULT_MAX_STEPS,
     ) -> Callable[[Handler], Function]: ...
 
     def create_function(
