@@ -230,7 +230,7 @@ def test_run_that_waits_for_a_retry_shows_why_and_until_when(stage: Stage, rest:
     [event_id] = stage.send({"name": "shop/order.placed"})
     run = start(stage, event_id)
     failure = Failure("KeyError", "'total'", "Traceback …")
-    assert stage.runs.await_retry(run, stage.clock.ms + 30_000, failure)
+    assert stage.runs.release(run, stage.clock.ms + 30_000, attempt=1, failure=failure)
     shown = rest.get(f"/v1/runs/{run.id}").data
     assert shown["status"] == "Running"
     assert shown["attempt"] == 1

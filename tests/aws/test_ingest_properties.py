@@ -216,7 +216,11 @@ def test_a_200_means_that_every_event_arrives_as_it_was_sent(
             assert internal_id == api.owners.setdefault((env, sender_id), internal_id)
         if is_first:
             expected[internal_id] = received(event, internal_id, api.stage.clock.ms)
-    assert {internal_id: encode(event) for internal_id, event in arrived.items()} == expected
+    bodies = {internal_id: encode(event) for internal_id, event in arrived.items()}
+    # A repeated request, by its seed, is published again under the ids that it had.
+    again = bodies.keys() - expected.keys()
+    assert again <= set(ids) & set(api.owners.values())
+    assert {internal_id: bodies[internal_id] for internal_id in bodies.keys() - again} == expected
     assert all(api.stage.store.contains(env, internal_id) for internal_id in ids)
 
 
