@@ -76,15 +76,17 @@ class Interpreter:
         self._executions: Counter[str] = Counter()
 
     def __call__(self, ctx: ContextSync) -> Any:
-        return self._sequence(ctx, self._program, "", Counter())
+        return self._sequence(ctx, self._program, "")
 
-    def _sequence(self, ctx: ContextSync, program: Program, path: str, uses: Counter[str]) -> Any:
+    def _sequence(self, ctx: ContextSync, program: Program, path: str) -> Any:
+        # A branch is gone through several times; each time counts its uses anew.
+        uses: Counter[str] = Counter()
         return [self._do(ctx, item, path, n, uses) for n, item in enumerate(program)]
 
     def _do(self, ctx: ContextSync, item: Any, path: str, n: int, uses: Counter[str]) -> Any:
         if isinstance(item, Parallel):
             branches: list[Callable[[], Any]] = [
-                partial(self._sequence, ctx, branch, f"{path}{n}.{number}.", Counter())
+                partial(self._sequence, ctx, branch, f"{path}{n}.{number}.")
                 for number, branch in enumerate(item.branches)
             ]
             return ctx.group.parallel(branches)
