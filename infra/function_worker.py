@@ -19,7 +19,7 @@ from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest
 from tidegate.settings import Settings
 
 # The longest that SQS keeps messages.
-DEAD_LETTER_RETENTION = Duration.days(14)
+RETENTION = Duration.days(14)
 
 # What the worker's handler is told.
 _SETTINGS = (
@@ -67,13 +67,15 @@ class FunctionWorker(Construct):
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",
-            retention_period=DEAD_LETTER_RETENTION,
+            retention_period=RETENTION,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
         self.queue = sqs.Queue(
             self,
             "Queue",
+            # A worker that is broken for days loses nothing, as long as somebody mends it.
+            retention_period=RETENTION,
             visibility_timeout=Duration.seconds(function.visibility_timeout_s),
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=self.dead_letters, max_receive_count=function.max_receive_count
@@ -87,7 +89,10 @@ class FunctionWorker(Construct):
             self,
             "Worker",
             handler="worker",
-            description=f"Runs {function.id}",
+            description=f"Runs {function.id}"[:256],
+            # A function's message may go through its queue as often as it sleeps, or is retried, or
+            # sends its own event; Lambda would stop it after 16 times.
+            recursive_loop=lambda_.RecursiveLoop.ALLOW,
             code=code,
             config=config,
             timeout_s=function.timeout_s,
@@ -108,15 +113,16 @@ class FunctionWorker(Construct):
         )
 
     def _subscribe(self, topic: sns.Topic, function: FunctionManifest) -> None:
-        self.queue.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[iam.ServicePrincipal("sns.amazonaws.com")],
-                actions=["sqs:SendMessage"],
-                resources=[self.queue.queue_arn],
-                conditions={"ArnEquals": {"aws:SourceArn": topic.topic_arn}},
+        for queue in (self.queue, self.dead_letters):
+            queue.add_to_resource_policy(
+                iam.PolicyStatement(
+                    principals=[iam.ServicePrincipal("sns.amazonaws.com")],
+                    actions=["sqs:SendMessage"],
+                    resources=[queue.queue_arn],
+                    conditions={"ArnEquals": {"aws:SourceArn": topic.topic_arn}},
+                )
             )
-        )
-        sns.CfnSubscription(
+        subscription = sns.CfnSubscription(
             self,
             "Subscription",
             topic_arn=topic.topic_arn,
@@ -124,7 +130,11 @@ class FunctionWorker(Construct):
             endpoint=self.queue.queue_arn,
             filter_policy=function.filter_policy,
             raw_message_delivery=True,
+            # What SNS may not deliver it drops at once, unless it is told where to leave it.
+            redrive_policy={"deadLetterTargetArn": self.dead_letters.queue_arn},
         )
+        # Without the policy a first event would find a queue that refuses it.
+        subscription.node.add_dependency(self.queue)
 
     def _settings(self, settings: Settings, function: FunctionManifest) -> Settings:
         return replace(

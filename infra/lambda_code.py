@@ -20,6 +20,7 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 from aws_cdk import aws_lambda as lambda_
@@ -38,7 +39,7 @@ MANIFEST = "manifest.json"
 MANIFEST_PATH = f"/var/task/{MANIFEST}"
 
 _PACKAGES = ("tidegate", "functions")
-_DEVELOPMENT_ONLY = ("local", "testing", "cli.py", "keys_cli.py")
+_DEVELOPMENT_ONLY = ("local", "testing", "cli.py", "*_cli.py")
 
 
 def lambda_code(manifest: Manifest, modules: Iterable[str]) -> lambda_.Code:
@@ -97,7 +98,11 @@ def _copy(source: Path, folder: Path) -> None:
 
     def ignored(directory: str, names: list[str]) -> set[str]:
         here = own if Path(directory) == source else ()
-        return {n for n in names if n in here or n.startswith((".", "__pycache__"))}
+        return {
+            name
+            for name in names
+            if name.startswith((".", "__pycache__")) or any(fnmatch(name, own) for own in here)
+        }
 
     shutil.copytree(source, folder / source.name, ignore=ignored)
 

@@ -64,7 +64,7 @@ class Permissions:
             ),
             _allow(dead_letters.queue_arn, "sqs:SendMessage"),
             self._table("runs", "GetItem", "PutItem", "UpdateItem"),
-            self._table("steps", "PutItem", "Query"),
+            self._table("steps", "BatchWriteItem", "PutItem", "Query"),
             self._table("dedup", "PutItem"),
             self._table("events", "BatchWriteItem", "GetItem"),
             self._objects("GetObject", "PutObject"),

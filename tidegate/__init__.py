@@ -13,6 +13,7 @@ from tidegate.errors import (
     TidegateError,
 )
 from tidegate.event import Event
+from tidegate.event_model import EventModel, Sendable
 from tidegate.function import Function
 from tidegate.group import Group, GroupSync, ParallelMode
 from tidegate.steps import Step, StepSync, step
@@ -26,6 +27,7 @@ __all__ = [
     "Event",
     "EventEncodingError",
     "EventKeyUnspecifiedError",
+    "EventModel",
     "Function",
     "Group",
     "GroupSync",
@@ -33,6 +35,7 @@ __all__ = [
     "ParallelMode",
     "RetryAfterError",
     "SendEventsError",
+    "Sendable",
     "Step",
     "StepError",
     "StepSync",

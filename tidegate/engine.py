@@ -17,7 +17,7 @@ from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.effect import RunComplete, RunError, RunSuspended
 from tidegate.encoding import encode
-from tidegate.errors import PlatformError, RunLeasedError
+from tidegate.errors import DeadLetterError, PlatformError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.host import Host
@@ -89,7 +89,7 @@ class Engine:
             # A changed subscription filter takes up to 15 minutes to be effective.
             logger.debug("event not wanted", extra={"event_name": event.name})
             return
-        event = message.with_body(self.runs.payloads)
+        event = self._whole(message, deadline_ms)
         run = self._new_run(event, deadline_ms)
         old = self.runs.create(run)
         if old is None and run.status == Status.SCHEDULED:
@@ -99,6 +99,30 @@ class Engine:
             self._attempt(run, event, message, {}, deadline_ms)
         else:
             self._resume(old, event, message, deadline_ms)
+
+    def _whole(self, message: EventMessage, deadline_ms: int) -> AcceptedEvent:
+        """The event with its body; a run that can never have it is failed."""
+        try:
+            return message.with_body(self.runs.payloads)
+        except DeadLetterError as error:
+            event = message.event
+            run = self.runs.get(
+                event.env, run_id_of(event.env, self.function.id, event.internal_id)
+            )
+            if run is not None and not run.has_ended:
+                self._fail_without_event(run, Failure("EventGone", str(error)), deadline_ms)
+            raise
+
+    def _fail_without_event(self, run: Run, failure: Failure, deadline_ms: int) -> None:
+        mine = self._leased(run, deadline_ms)
+        ended = replace(
+            mine,
+            status=Status.FAILED,
+            output=encode(failure.as_dict()),
+            ended_ms=self.clock.now_ms(),
+        )
+        if self.runs.take(run, mine) and self.runs.end(mine, ended):
+            self._log("run failed", run, attempt=run.attempt, duration_ms=0, error=str(failure))
 
     def _new_run(self, event: AcceptedEvent, deadline_ms: int) -> Run:
         now_ms = self.clock.now_ms()
@@ -111,8 +135,11 @@ class Engine:
             attempt=0,
             queued_ms=now_ms,
         )
-        if event.ts > now_ms:
+        if event.ts - now_ms >= _SHORT_WAIT_MS:
             return replace(run, due_ms=event.ts)
+        if event.ts > now_ms:
+            # The sender's clock may be a moment ahead.
+            self.clock.sleep((event.ts - now_ms) / 1000)
         return self._leased(run, deadline_ms)
 
     def _leased(self, run: Run, deadline_ms: int) -> Run:
@@ -196,7 +223,7 @@ class Engine:
             # What fails from here on fails anew: it has all its attempts.
             run = replace(run, attempt=0)
         if isinstance(effect, RunSuspended):
-            self._suspend(run, journal.due_ms(), message)
+            self._suspend(run, journal.due_ms(), message, records)
         elif isinstance(effect, RunComplete):
             self._end(run, event, Status.COMPLETED, effect.output)
         elif effect.retriable and run.attempt + 1 < self.function.max_attempts:
@@ -213,11 +240,13 @@ class Engine:
         journal.begin_call()
         return True
 
-    def _suspend(self, run: Run, due_ms: int, message: EventMessage) -> None:
+    def _suspend(
+        self, run: Run, due_ms: int, message: EventMessage, records: dict[str, StepRecord]
+    ) -> None:
+        self.steps.keep(run, list(records.values()), due_ms)
         release = partial(self.runs.release, run, due_ms, attempt=run.attempt)
         if not self._patiently(run, release):
-            self._log_lost(run)
-            return
+            raise self._lost(run)
         self._log("run suspended", run, due_ms=due_ms)
         self._deliver(replace(run, due_ms=due_ms), message)
 
@@ -231,8 +260,7 @@ class Engine:
             self.runs.release, run, due_ms, attempt=run.attempt + 1, failure=error.failure
         )
         if not self._patiently(run, release):
-            self._log_lost(run)
-            return
+            raise self._lost(run)
         self._log(
             "attempt failed",
             run,
@@ -248,8 +276,7 @@ class Engine:
     def _end(self, run: Run, event: AcceptedEvent, status: Status, output: str) -> None:
         ended = replace(run, status=status, output=output, ended_ms=self.clock.now_ms())
         if not self._patiently(run, lambda: self.runs.end(run, ended)):
-            self._log_lost(run)
-            return
+            raise self._lost(run)
         duration_ms = (ended.ended_ms or 0) - (run.started_ms or 0)
         if status == Status.COMPLETED:
             self._log(
@@ -275,7 +302,9 @@ class Engine:
         while True:
             try:
                 return write()
-            except PlatformError:
+            except PlatformError as error:
+                if not error.is_passing:
+                    raise
                 if self.clock.now_ms() + _PAUSE_S * 1000 >= run.lease_until_ms - LEASE_MARGIN_MS:
                     raise
                 self.clock.sleep(_PAUSE_S)
@@ -286,14 +315,16 @@ class Engine:
             self.announce(events)
 
     def _deliver(self, run: Run, message: EventMessage) -> None:
-        later = replace(message, wakes=False)
+        later = message.kept_until(run.due_ms or 0, self.clock.now_ms(), self.runs.payloads)
         self.delivery.at(run.due_ms or 0, later.encode(), run.id)
 
     def _log(self, text: str, run: Run, **extra: object) -> None:
         logger.info(text, extra={"run_id": run.id, "function_id": run.function_id, **extra})
 
-    def _log_lost(self, run: Run) -> None:
+    def _lost(self, run: Run) -> RunLeasedError:
+        """What a worker raises that lost its lease: its result is dropped, its message stays."""
         logger.warning(
             "lease lost: another worker took the run over, so this result is dropped",
             extra={"run_id": run.id, "function_id": run.function_id, "attempt": run.attempt},
         )
+        return self._leased_by_other(run, self.clock.now_ms())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tidegate.aws import AWS_ERRORS, client, concurrently, unavailable
+from tidegate.aws import AWS_ERRORS, client, concurrently, is_throttled, unavailable
 from tidegate.batch import chunks, until_empty
 from tidegate.clock import Clock
 from tidegate.encoding import decode
@@ -66,6 +66,8 @@ class EventStore:
         try:
             answer = client("dynamodb").batch_write_item(RequestItems={self.table: requests})
         except AWS_ERRORS as error:
+            if is_throttled(error):
+                return requests
             raise unavailable("events could not be stored", error) from error
         return list(answer.get("UnprocessedItems", {}).get(self.table, []))
 

@@ -34,6 +34,9 @@ class Steps(Protocol):
     def put(self, run: Run, record: StepRecord) -> StepRecord:
         """Record a step unless it is done already, and give it as it now stands."""
 
+    def keep(self, run: Run, records: list[StepRecord], until_ms: int) -> None:
+        """See to it that a run's steps are kept until it goes on, UTC ms."""
+
 
 class Journal:
     """What a host asks about the steps of one run, and tells about them.

@@ -9,7 +9,7 @@ from tidegate.manifest import DELAYED, EVENTS
 
 # One billing unit of SNS and SQS. Above it, S3 is cheaper than DynamoDB's write units, too.
 MAX_INLINE_BYTES = 64 * 1024
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 
 
 def is_large(text: str) -> bool:
@@ -24,5 +24,5 @@ def payload_key(folder: str, env: str, ulid: str) -> str:
 
 def body_key(event: AcceptedEvent) -> str:
     """Where the body of a large event lies in the bucket: what starts runs late is kept longer."""
-    is_delayed = event.ts > event.received_ms + _DAY_MS
+    is_delayed = event.ts > event.received_ms + DAY_MS
     return payload_key(DELAYED if is_delayed else EVENTS, event.env, event.internal_id)

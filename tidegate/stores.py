@@ -56,7 +56,7 @@ class Queue(Protocol):
     """A function's own queue."""
 
     def at(self, due_ms: int, text: str, name: str) -> None:
-        """Have a message delivered no later than at a time (UTC ms), at most a little earlier."""
+        """Have a message delivered at a time (UTC ms), or a little earlier."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,22 @@ class Claim:
     Attributes:
         internal_id: the event that came first.
         is_first: whether that is the one that asked.
+        event_name: what the first event is called.
+        first_ms: when it came, UTC ms.
     """
 
     internal_id: str
     is_first: bool
+    event_name: str
+    first_ms: int
 
 
 class Dedup(Protocol):
     """Who came first with a sender's id."""
 
-    def claim(self, env: str, sender_id: str, internal_id: str, now_ms: int) -> Claim:
+    def claim(
+        self, env: str, sender_id: str, internal_id: str, event_name: str, now_ms: int
+    ) -> Claim:
         """Claim a sender's id for an event; the first claim wins for 24 hours."""
 
 

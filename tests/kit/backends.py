@@ -126,7 +126,7 @@ class ProcessDied(BaseException):
 
 WRITES = {
     "runs": ("create", "take", "release", "end"),
-    "steps": ("put",),
+    "steps": ("put", "keep"),
     "queue": ("at",),
     "dedup": ("claim",),
     "events": ("put", "put_payloads"),
@@ -194,11 +194,13 @@ class CountingSteps:
         self._steps = steps
         self.stored: Counter[str] = Counter()
         self.load = steps.load
+        self.keep = steps.keep
 
     def put(self, run: Run, record: StepRecord) -> StepRecord:
+        before = self.load(run).get(record.step.hashed)
         now = self._steps.put(run, record)
         # It gives back what it was given, or else the record that was first.
-        if now is record and record.is_done:
+        if record.is_done and (before is None or not before.is_done):
             self.stored[record.step.hashed] += 1
         return now
 

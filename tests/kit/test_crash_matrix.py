@@ -80,6 +80,7 @@ def test_crash_at_each_write_and_send(
         "runs.release",
         "runs.end",
         "steps.put",
+        "steps.keep",
         "queue.at",
         "dedup.claim",
         "events.put_payloads",

@@ -18,7 +18,7 @@ from typing import Any
 
 from moto import mock_aws
 
-from tidegate.aws import client
+from tidegate.aws import client, forget_clients
 from tidegate.local import moto_gaps, moto_speed, sqs_speed
 from tidegate.local.environment import environment
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
@@ -34,7 +34,7 @@ from tidegate.manifest import (
 from tidegate.settings import Settings
 
 PREFIX = "tidegate"
-DEAD_LETTER_RETENTION_S = 14 * 86_400
+RETENTION_S = 14 * 86_400
 
 _SERVICES: tuple[Any, ...] = ("dynamodb", "s3", "scheduler", "sns", "sqs")
 
@@ -95,8 +95,8 @@ class Cloud:
         self._undo.enter_context(environment(_ENVIRONMENT))
         self._undo.enter_context(mock_aws())
         # `tidegate.aws` keeps its clients; those of another AWS are of no use in this one.
-        _forget_clients()
-        self._undo.callback(_forget_clients)
+        forget_clients()
+        self._undo.callback(forget_clients)
         for service in _SERVICES:
             moto_speed.leave_unsigned(client(service))
         folder = self._undo.enter_context(TemporaryDirectory(prefix="tidegate-"))
@@ -175,7 +175,7 @@ class Cloud:
     def _wire(self, function: FunctionManifest) -> FunctionWiring:
         name = queue_name(function.id)
         dead_letter_url, dead_letter_arn = _queue(
-            f"{name}-dead", {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_S)}
+            f"{name}-dead", {"MessageRetentionPeriod": str(RETENTION_S)}
         )
         redrive = {
             "deadLetterTargetArn": dead_letter_arn,
@@ -184,6 +184,7 @@ class Cloud:
         queue_url, queue_arn = _queue(
             name,
             {
+                "MessageRetentionPeriod": str(RETENTION_S),
                 "VisibilityTimeout": str(function.visibility_timeout_s),
                 "RedrivePolicy": json.dumps(redrive),
             },
@@ -257,7 +258,3 @@ def _create_table(table: Table) -> None:
 
 def _table_name(table: Table) -> str:
     return f"{PREFIX}-{table.name}"
-
-
-def _forget_clients() -> None:
-    client.cache_clear()  # type: ignore[attr-defined]

@@ -56,7 +56,9 @@ class MemoryRuns:
         new = replace(run, output=None, output_key=None, ended_ms=None)
         with self._lock:
             stored = self._runs.setdefault((run.env, run.id), new)
-        return None if stored is new else stored
+        if stored is new or (stored.lease and stored.lease == run.lease):
+            return None
+        return stored
 
     def take(self, old: Run, new: Run) -> bool:
         """Lease a run that is as it was seen; False when it has changed since."""
@@ -112,7 +114,7 @@ class MemoryRuns:
                     ended_ms=ended.ended_ms,
                     lease_until_ms=0,
                     due_ms=None,
-                    output=stored.output if key else output,
+                    output=None if key else output,
                     output_key=key,
                 )
             )
@@ -166,23 +168,28 @@ class MemorySteps:
             steps[hashed] = record
             return record
 
+    def keep(self, run: Run, records: list[StepRecord], until_ms: int) -> None:
+        """Nothing is forgotten here."""
+
 
 class MemoryDedup:
     """Who came first with a sender's id."""
 
     def __init__(self) -> None:
-        self._first: dict[tuple[str, str], tuple[str, int]] = {}
+        self._first: dict[tuple[str, str], Claim] = {}
         self._lock = threading.Lock()
 
-    def claim(self, env: str, sender_id: str, internal_id: str, now_ms: int) -> Claim:
+    def claim(
+        self, env: str, sender_id: str, internal_id: str, event_name: str, now_ms: int
+    ) -> Claim:
         """Claim a sender's id for an event; the first claim wins for 24 hours."""
-        now_s = now_ms // 1000
         with self._lock:
-            owner, until_s = self._first.get((env, sender_id), ("", 0))
-            if owner and until_s > now_s:
-                return Claim(owner, is_first=False)
-            self._first[env, sender_id] = (internal_id, now_s + WINDOW_S)
-            return Claim(internal_id, is_first=True)
+            first = self._first.get((env, sender_id))
+            if first is not None and first.first_ms // 1000 + WINDOW_S > now_ms // 1000:
+                return replace(first, is_first=first.internal_id == internal_id)
+            claim = Claim(internal_id, True, event_name, now_ms)
+            self._first[env, sender_id] = claim
+            return claim
 
 
 class MemoryEvents:

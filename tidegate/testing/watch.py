@@ -116,14 +116,14 @@ class WatchedSession(Session):
     ) -> StepRecord | StepCall:
         """As of any session; what runs may be a mock."""
         if isinstance(name, str) and name:
-            step = StepId(name, self.ids.uses(name))
+            step = self.ids.peek(name)
             self._seen.kinds.setdefault(step, "run")
             handler = self._mocks.in_place_of(step, handler)
         return super().start(name, handler, args)
 
     def sender(self, events: Sequence[Event], name: str) -> Callable[[], list[str]]:
         """As of any session; what was sent is noted."""
-        step = StepId(name, self.ids.uses(name))
+        step = self.ids.peek(name)
         position = self._seen.meet_sender(step)
         send = super().sender(events, name)
 
