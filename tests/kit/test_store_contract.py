@@ -17,6 +17,7 @@ from tidegate.ids import random_ulid
 from tidegate.message import EventMessage
 from tidegate.run import Failure, Run, Status, failure_of
 from tidegate.step import Op, StepId, StepRecord, StepState, data_memo
+from tidegate.stores import Claim
 
 NOW_MS = 1_760_000_000_000
 LARGE = '"' + "x" * 100_000 + '"'
@@ -55,6 +56,15 @@ def record(**changes: Any) -> StepRecord:
         StepId("a"), Op.RUN, StepState.COMPLETED, NOW_MS, NOW_MS + 1, memo=data_memo("1")
     )
     return replace(done, **changes)
+
+
+def loaded(backend: Backend, run: Run) -> dict[str, StepRecord]:
+    """A run's steps, but for how long they are kept."""
+    return {key: plain(step) for key, step in backend.steps.load(run).items()}
+
+
+def plain(step: StepRecord) -> StepRecord:
+    return replace(step, kept_ms=0)
 
 
 def race(call: Callable[[int], Any]) -> list[Any]:
@@ -157,17 +167,40 @@ def test_an_ended_run_stays_as_it_is(backend: Backend, status: Status) -> None:
         run, status=status, output='"done"', ended_ms=NOW_MS + 5, lease_until_ms=0
     )
     assert backend.runs.output_of(found) == '"done"'
-    assert backend.runs.end(run, ended(run, '"again"')) is False
+    other = Status.FAILED if status == Status.COMPLETED else Status.COMPLETED
+    assert backend.runs.end(run, ended(run, '"again"', other)) is False
+    late = replace(run, lease="late")
+    assert backend.runs.end(late, ended(late, '"again"')) is False
     assert backend.runs.release(run, NOW_MS, attempt=1) is False
-    assert backend.runs.create(run) == found
+    assert backend.runs.create(late) == found
     assert backend.runs.get(run.env, run.id) == found
 
 
-def test_one_of_many_ends_a_run(backend: Backend) -> None:
+def test_a_write_that_is_repeated_since_its_answer_was_lost_has_succeeded(
+    backend: Backend,
+) -> None:
     run = created(backend)
-    won = race(lambda n: backend.runs.end(run, ended(run, str(n))))
-    assert won.count(True) == 1
-    assert backend.runs.get(run.env, run.id).output == str(won.index(True))
+    assert backend.runs.create(run) is None
+    for _ in range(2):
+        assert backend.runs.release(run, NOW_MS + 9, attempt=1)
+    waiting = backend.runs.get(run.env, run.id)
+    assert backend.runs.release(run, NOW_MS + 8, attempt=1) is False, "another due time"
+    mine = replace(waiting, lease="next", due_ms=None)
+    for _ in range(2):
+        assert backend.runs.take(waiting, mine)
+    for output in ('"first"', '"second"'):
+        assert backend.runs.end(mine, ended(mine, output))
+    assert backend.runs.get(run.env, run.id).output == '"first"'
+
+
+def test_one_of_many_ends_a_run(backend: Backend) -> None:
+    leases = [created(backend)]
+    for n in range(15):
+        leases.append(replace(leases[0], lease=f"lease {n}"))
+        assert backend.runs.take(leases[-2], leases[-1])
+    won = race(lambda n: backend.runs.end(leases[n], ended(leases[n], str(n))))
+    assert won == [False] * 15 + [True], "the one that has the lease"
+    assert backend.runs.get(leases[0].env, leases[0].id).output == "15"
 
 
 def test_a_large_output_lies_elsewhere(backend: Backend) -> None:
@@ -190,12 +223,12 @@ def test_no_output_is_null(backend: Backend) -> None:
 
 def test_steps_are_recorded_by_run(backend: Backend) -> None:
     run, other = leased(), leased()
-    assert backend.steps.load(run) == {}
+    assert loaded(backend, run) == {}
     sleep = StepRecord(StepId("a", 1), Op.SLEEP, StepState.WAITING, NOW_MS, due_ms=NOW_MS + 9)
     for put in (record(), sleep):
-        assert backend.steps.put(run, put) == put
-    assert backend.steps.load(run) == {StepId("a").hashed: record(), StepId("a", 1).hashed: sleep}
-    assert backend.steps.load(other) == {}
+        assert plain(backend.steps.put(run, put)) == put
+    assert loaded(backend, run) == {StepId("a").hashed: record(), StepId("a", 1).hashed: sleep}
+    assert loaded(backend, other) == {}
     assert backend.steps.load(replace(run, env="other")) == {}
 
 
@@ -207,16 +240,16 @@ def test_first_output_wins(backend: Backend) -> None:
         record(state=StepState.FAILED, memo='{"error":{}}'),
         record(state=StepState.WAITING, memo=None, ended_ms=None, due_ms=NOW_MS),
     ):
-        assert backend.steps.put(run, late) == record()
-    assert backend.steps.load(run) == {StepId("a").hashed: record()}
+        assert plain(backend.steps.put(run, late)) == record()
+    assert loaded(backend, run) == {StepId("a").hashed: record()}
 
 
 def test_what_waits_is_replaced(backend: Backend) -> None:
     run = leased()
     waiting = record(state=StepState.WAITING, memo=None, ended_ms=None, attempt=1, due_ms=NOW_MS)
     for put in (waiting, replace(waiting, attempt=2), record(attempt=2)):
-        assert backend.steps.put(run, put) == put
-    assert backend.steps.load(run) == {StepId("a").hashed: record(attempt=2)}
+        assert plain(backend.steps.put(run, put)) == put
+    assert loaded(backend, run) == {StepId("a").hashed: record(attempt=2)}
 
 
 def test_one_of_many_outputs_is_kept(backend: Backend) -> None:
@@ -234,19 +267,18 @@ def test_steps_put_at_once_are_all_kept(backend: Backend) -> None:
 
 def test_large_memos_come_back_whole(backend: Backend) -> None:
     run = leased()
-    put = backend.steps.put(run, record(memo=LARGE))
+    put = plain(backend.steps.put(run, record(memo=LARGE)))
     assert put.memo == LARGE
     assert put.memo_key is not None
-    assert backend.steps.load(run) == {StepId("a").hashed: put}
-    assert backend.steps.put(run, record()) == put, "the first one wins here, too"
+    assert loaded(backend, run) == {StepId("a").hashed: put}
+    assert plain(backend.steps.put(run, record())) == put, "the first one wins here, too"
 
 
 def test_what_was_loaded_is_a_copy(backend: Backend) -> None:
     run = leased()
     backend.steps.put(run, record())
-    loaded = backend.steps.load(run)
-    loaded.clear()
-    assert backend.steps.load(run) == {StepId("a").hashed: record()}
+    backend.steps.load(run).clear()
+    assert loaded(backend, run) == {StepId("a").hashed: record()}
     later = backend.steps.load(run)
     backend.steps.put(run, record(step=StepId("b")))
     assert len(later) == 1
@@ -265,24 +297,26 @@ def event(body: str | None = None, **changes: Any) -> AcceptedEvent:
 def test_the_first_claim_of_an_id_wins_for_24_hours(backend: Backend) -> None:
     name, day_ms = f"id {next(_numbers)}", 86_400_000
     claims = [
-        backend.dedup.claim("dev", name, "first", NOW_MS),
-        backend.dedup.claim("dev", name, "second", NOW_MS + day_ms - 1_000),
-        backend.dedup.claim("other", name, "third", NOW_MS),
-        backend.dedup.claim("dev", name, "fourth", NOW_MS + day_ms),
-        backend.dedup.claim("dev", name, "fifth", NOW_MS + day_ms + 1_000),
+        backend.dedup.claim("dev", name, "first", "app/a", NOW_MS),
+        backend.dedup.claim("dev", name, "second", "app/b", NOW_MS + day_ms - 1_000),
+        backend.dedup.claim("dev", name, "first", "app/a", NOW_MS + 1_000),
+        backend.dedup.claim("other", name, "third", "app/a", NOW_MS),
+        backend.dedup.claim("dev", name, "fourth", "app/b", NOW_MS + day_ms),
+        backend.dedup.claim("dev", name, "fifth", "app/a", NOW_MS + day_ms + 1_000),
     ]
-    assert [(claim.internal_id, claim.is_first) for claim in claims] == [
-        ("first", True),
-        ("first", False),
-        ("third", True),
-        ("fourth", True),
-        ("fourth", False),
+    assert claims == [
+        Claim("first", True, "app/a", NOW_MS),
+        Claim("first", False, "app/a", NOW_MS),
+        Claim("first", True, "app/a", NOW_MS),
+        Claim("third", True, "app/a", NOW_MS),
+        Claim("fourth", True, "app/b", NOW_MS + day_ms),
+        Claim("fourth", False, "app/b", NOW_MS + day_ms),
     ]
 
 
 def test_one_of_many_claims_an_id(backend: Backend) -> None:
     name = f"id {next(_numbers)}"
-    claims = race(lambda n: backend.dedup.claim("dev", name, str(n), NOW_MS))
+    claims = race(lambda n: backend.dedup.claim("dev", name, str(n), "app/a", NOW_MS))
     [owner] = {claim.internal_id for claim in claims}
     assert [claim.is_first for claim in claims].count(True) == 1
     assert claims[int(owner)].is_first
