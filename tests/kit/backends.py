@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from moto.backends import get_backend
+
 from tests.aws.conftest import ENV, Stage
 from tests.aws.deployed import TIMEOUT_MS, function_of, waiting
 from tests.clock import FakeClock
@@ -18,6 +20,7 @@ from tidegate.event import check_events
 from tidegate.function import Function
 from tidegate.host import PythonHost
 from tidegate.ids import run_id_of
+from tidegate.local.lambda_function import ACCOUNT_ID, REGION
 from tidegate.manifest import Manifest
 from tidegate.message import EventMessage
 from tidegate.run import Run
@@ -55,6 +58,9 @@ class Backend(Protocol):
     def queue(self) -> Any:
         """The queue of `SUBJECT`."""
 
+    def forget(self) -> None:
+        """Forget all runs and steps."""
+
     def take(self, function: Function) -> list[EventMessage]:
         """Take what is in a function's queue, due or not."""
 
@@ -72,6 +78,10 @@ class MemoryBackend:
         self._timeline = Timeline()
         self.topic = MemoryTopic(self._timeline, [SUBJECT, LISTENER], self.clock)
         self._taken: dict[str, list[EventMessage]] = {SUBJECT.id: [], LISTENER.id: []}
+
+    def forget(self) -> None:
+        self.runs._runs.clear()
+        self.steps._steps.clear()
 
     def queue(self) -> MemoryQueue:
         return MemoryQueue(self._timeline, SUBJECT.id)
@@ -93,6 +103,12 @@ class MotoBackend:
         self.runs, self.steps = stage.runs, stage.steps
         self.dedup, self.events = stage.admission.dedup, stage.store
         self.topic = stage.admission.bus
+
+    def forget(self) -> None:
+        # moto goes through all items of a table for each query.
+        tables = get_backend("dynamodb")[ACCOUNT_ID][REGION].tables
+        for store in (self.runs, self.steps):
+            tables[store.table].items.clear()
 
     def queue(self) -> Delivery:
         settings = Settings.read(self._stage.cloud.worker_environment(SUBJECT.id))
@@ -231,6 +247,7 @@ class Player:
     def play(self, handler: Callable[..., Any], **event: Any) -> Played:
         """Send an event, and handle messages until none is left."""
         backend, process = self.backend, self.process
+        backend.forget()
         function = function_of(handler, **self.options)
         outside = Admission(backend.dedup, backend.events, backend.topic, backend.clock)
         [event_id] = outside.admit(ENV, check_events([{"name": "app/a", **event}]), None)

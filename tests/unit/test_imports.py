@@ -116,6 +116,13 @@ def test_tidegate_alone_loads_neither_boto3_nor_httpx() -> None:
     assert not found, f"`import tidegate` loads {found}"
 
 
+def test_the_test_kit_loads_no_aws() -> None:
+    modules = imported("tidegate.testing", {})["modules"]
+    assert {"tidegate.engine", "tidegate.testing.running"} <= set(modules)
+    found = unneeded(modules, "boto3", "botocore", "aws_lambda_powertools", *NEVER)
+    assert not found, f"`import tidegate.testing` loads {found}"
+
+
 @pytest.mark.parametrize(
     ("module", "more", "services"),
     [

@@ -64,12 +64,15 @@ class MemoryRuns:
         """Lease a run that is as it was seen; False when it has changed since."""
         with self._lock:
             stored = self._runs.get((new.env, new.id))
-            if stored is None or (stored.status, stored.attempt, stored.lease) != (
+            if stored is None:
+                return False
+            if (stored.status, stored.attempt, stored.lease) != (
                 old.status,
                 old.attempt,
                 old.lease,
             ):
-                return False
+                # Repeated, as after an answer that was lost, it is done already; so below.
+                return stored.lease == new.lease
             self._put(
                 replace(
                     stored,
@@ -88,9 +91,12 @@ class MemoryRuns:
     ) -> bool:
         """Give up the lease until the run is due; False when the lease was lost."""
         with self._lock:
-            stored = self._leased(run)
+            stored = self._runs.get((run.env, run.id))
             if stored is None:
                 return False
+            if not _is_leased(stored, run):
+                done = ("", due_ms, attempt)
+                return (stored.lease, stored.due_ms, stored.attempt) == done
             stored = replace(stored, attempt=attempt, lease="", lease_until_ms=0, due_ms=due_ms)
             if failure is not None:
                 stored = replace(stored, output=encode(failure.as_dict()), output_key=None)
@@ -102,9 +108,11 @@ class MemoryRuns:
         output = ended.output or "null"
         key = payload_key(RUNS, run.env, run.id) if is_large(output) else None
         with self._lock:
-            stored = self._leased(run)
+            stored = self._runs.get((run.env, run.id))
             if stored is None:
                 return False
+            if not _is_leased(stored, run):
+                return (stored.lease, stored.status) == (run.lease, ended.status)
             if key is not None:
                 self.payloads.put(key, output)
             self._put(
@@ -132,14 +140,12 @@ class MemoryRuns:
         """JSON text of a run's output, wherever it lies."""
         return self.payloads.get(run.output_key) if run.output_key else run.output
 
-    def _leased(self, run: Run) -> Run | None:
-        stored = self._runs.get((run.env, run.id))
-        if stored is None or stored.lease != run.lease or stored.status != Status.RUNNING:
-            return None
-        return stored
-
     def _put(self, run: Run) -> None:
         self._runs[run.env, run.id] = run
+
+
+def _is_leased(stored: Run, run: Run) -> bool:
+    return stored.lease == run.lease and stored.status == Status.RUNNING
 
 
 class MemorySteps:
