@@ -84,10 +84,8 @@ class Engine:
             DeadLetterError: the message can never be handled.
             PlatformError: try again later.
         """
-        event = message.event
-        if not any(trigger.matches(event.name) for trigger in self.function.triggers):
-            # A changed subscription filter takes up to 15 minutes to be effective.
-            logger.debug("event not wanted", extra={"event_name": event.name})
+        if not self._is_wanted(message.event):
+            logger.debug("event not wanted", extra={"event_name": message.event.name})
             return
         event = self._whole(message, deadline_ms)
         run = self._new_run(event, deadline_ms)
@@ -99,6 +97,17 @@ class Engine:
             self._attempt(run, event, message, {}, deadline_ms)
         else:
             self._resume(old, event, message, deadline_ms)
+
+    def _is_wanted(self, event: AcceptedEvent) -> bool:
+        """Whether an event starts a run of the function, or has started one.
+
+        A changed subscription filter takes up to 15 minutes to be effective, so what comes is
+        checked again. A run that was started goes on, whatever has become of the triggers since.
+        """
+        if any(trigger.matches(event.name) for trigger in self.function.triggers):
+            return True
+        run_id = run_id_of(event.env, self.function.id, event.internal_id)
+        return self.runs.get(event.env, run_id) is not None
 
     def _whole(self, message: EventMessage, deadline_ms: int) -> AcceptedEvent:
         """The event with its body; a run that can never have it is failed."""

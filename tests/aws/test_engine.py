@@ -103,6 +103,19 @@ def test_event_that_the_filter_let_through_by_mistake_is_dropped(stage: Stage) -
     assert calls == []
 
 
+def test_run_goes_on_though_its_trigger_was_changed(stage: Stage) -> None:
+    calls: list[Any] = []
+    before = Deployed(stage, counting(calls, ValueError()), retries=1)
+    message = before.send()
+    before.handle(message)
+    after = Deployed(stage, counting(calls, "done"), trigger=TriggerEvent(event="app/new"))
+    [again] = waiting(stage, after.function)
+    stage.clock.ms = before.run_of(message).due_ms or 0
+    assert after.handle(again) == []
+    assert len(calls) == 2
+    assert before.run_of(message).status == Status.COMPLETED
+
+
 def test_failed_attempts_follow_the_schedule_and_the_last_one_fails_the_run(stage: Stage) -> None:
     calls: list[ContextSync] = []
     deployed = Deployed(stage, counting(calls, ValueError("boom")), retries=12)
