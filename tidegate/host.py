@@ -100,10 +100,12 @@ class PythonHost:
             return RunError(Failure(error.name, error.message), retriable=False)
         if isinstance(error, Interrupt):
             return RunSuspended()
+        failure = failure_from(error, getattr(self.function.handler, "__code__", None))
         if session.interrupted:
-            return RunError(Failure("SuspendSwallowed", SWALLOWED), retriable=False)
+            message = f"{SWALLOWED}. Then it raised {failure}"
+            return RunError(Failure("SuspendSwallowed", message, failure.stack), retriable=False)
         return RunError(
-            failure_from(error, getattr(self.function.handler, "__code__", None)),
+            failure,
             # What a step failed with for good it would fail with again.
             retriable=not isinstance(error, (NonRetriableError, CallerError, StepError)),
             retry_after=error if isinstance(error, RetryAfterError) else None,

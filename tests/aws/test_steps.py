@@ -443,6 +443,19 @@ def test_a_bare_except_around_a_suspending_step_is_an_error(stage: Stage) -> Non
     assert "write `except Exception:`" in failure["message"]
 
 
+def test_an_error_after_a_swallowed_suspend_is_told_too(stage: Stage) -> None:
+    def handler(ctx: ContextSync) -> None:
+        try:
+            ctx.step.sleep("rest", 60_000)
+        except BaseException as error:
+            raise KeyError("lost") from error
+
+    failure = failed(Deployed(stage, handler))
+    assert failure["name"] == "SuspendSwallowed"
+    assert "Then it raised KeyError: 'lost'" in failure["message"]
+    assert "raise KeyError" in failure["stack"]
+
+
 def test_a_bare_except_in_a_branch_is_an_error(stage: Stage) -> None:
     def handler(ctx: ContextSync) -> Any:
         def branch() -> str:
