@@ -2,6 +2,7 @@
 
 from tidegate.client import Client
 from tidegate.context import Context, ContextSync, Step, StepSync
+from tidegate.cron import TriggerCron
 from tidegate.errors import (
     ConfigurationError,
     EventEncodingError,
@@ -30,5 +31,6 @@ __all__ = [
     "Step",
     "StepSync",
     "TidegateError",
+    "TriggerCron",
     "TriggerEvent",
 ]

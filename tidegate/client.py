@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from tidegate import registry
 from tidegate.context import Logger
+from tidegate.cron import TriggerCron
 from tidegate.errors import ConfigurationError, EventKeyUnspecifiedError
 from tidegate.event import Event
 from tidegate.function import Function, Handler, check_app_id, make_function
@@ -135,7 +136,7 @@ class Client:
         self,
         *,
         fn_id: str,
-        trigger: TriggerEvent | Sequence[TriggerEvent],
+        trigger: TriggerEvent | TriggerCron | Sequence[TriggerEvent | TriggerCron],
         name: str | None = None,
         retries: int | None = None,
     ) -> Callable[[Handler], Function]:
@@ -145,7 +146,7 @@ class Client:
 
         Args:
             fn_id: its id within the app; do not change it once the function is deployed.
-            trigger: the event that starts it, or up to ten of them.
+            trigger: the event or the times that start it, or a list of up to ten of them.
             name: what people read; `fn_id` by default.
             retries: how often it is tried again after a failure, 0 to 20; 4 by default.
 

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.context import Context, ContextSync
+from tidegate.cron import TriggerCron
 from tidegate.errors import ConfigurationError
 from tidegate.trigger import TriggerEvent
 
 DEFAULT_RETRIES = 4
 MAX_RETRIES = 20
 MAX_TRIGGERS = 10
+
+_TRIGGERS = "TriggerEvent(event='…') or TriggerCron(cron='…')"
 
 SyncHandler = Callable[[ContextSync], Any]
 AsyncHandler = Callable[[Context], Awaitable[Any]]
@@ -33,6 +36,7 @@ class Function:
         app_id: the client's app.
         name: what people read.
         triggers: the events that start it; one event starts it once, however many match.
+        crons: the times that start it; one time starts it once, however many name it.
         retries: how often it is tried again after its first failure, 0 to 20.
         handler: the function itself.
         module: the module that registers it when imported.
@@ -43,6 +47,7 @@ class Function:
     app_id: str
     name: str
     triggers: tuple[TriggerEvent, ...]
+    crons: tuple[TriggerCron, ...]
     retries: int
     handler: Handler
     module: str
@@ -64,7 +69,7 @@ def make_function(
     *,
     app_id: str,
     fn_id: str,
-    trigger: TriggerEvent | Sequence[TriggerEvent],
+    trigger: TriggerEvent | TriggerCron | Sequence[TriggerEvent | TriggerCron],
     name: str | None,
     retries: int | None,
 ) -> Function:
@@ -74,8 +79,9 @@ def make_function(
         ConfigurationError: with the file and line of the handler and what to change.
     """
     source = _source(handler)
-    is_list = isinstance(trigger, Sequence) and not isinstance(trigger, str)
-    triggers: tuple[Any, ...] = tuple(trigger) if is_list else (trigger,)
+    triggers: tuple[Any, ...] = (trigger,)
+    if isinstance(trigger, Sequence) and not isinstance(trigger, str):
+        triggers = tuple(trigger)
     tries = DEFAULT_RETRIES if retries is None else retries
     fault = _fault(handler, fn_id, triggers, tries)
     if fault:
@@ -84,7 +90,8 @@ def make_function(
         id=f"{app_id}-{fn_id}",
         app_id=app_id,
         name=name or fn_id,
-        triggers=triggers,
+        triggers=tuple(t for t in triggers if isinstance(t, TriggerEvent)),
+        crons=tuple(t for t in triggers if isinstance(t, TriggerCron)),
         retries=tries,
         handler=handler,
         module=handler.__module__,
@@ -96,13 +103,17 @@ def _fault(handler: Handler, fn_id: str, triggers: tuple[Any, ...], retries: Any
     if not isinstance(fn_id, str) or not _ID.match(fn_id):
         return "fn_id takes letters, digits, '-', '_' and '.', at most 128"
     if not triggers:
-        return "it has no trigger; pass trigger=TriggerEvent(event='…')"
+        return f"it has no trigger; pass trigger={_TRIGGERS}"
     if len(triggers) > MAX_TRIGGERS:
         return f"it has {len(triggers)} triggers; at most {MAX_TRIGGERS} are possible"
     for trigger in triggers:
-        if not isinstance(trigger, TriggerEvent):
-            return f"{trigger!r} is no trigger; use TriggerEvent(event='…')"
-    if len(set(triggers)) != len(triggers):
+        if isinstance(trigger, TriggerCron):
+            fault = trigger.fault()
+            if fault:
+                return fault
+        elif not isinstance(trigger, TriggerEvent):
+            return f"{trigger!r} is no trigger; use {_TRIGGERS}"
+    if len({t.cron if isinstance(t, TriggerCron) else t for t in triggers}) != len(triggers):
         return "a trigger is listed twice"
     if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= MAX_RETRIES:
         return f"retries={retries!r} is not a number from 0 to {MAX_RETRIES}"
