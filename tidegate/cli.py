@@ -76,10 +76,9 @@ def _introduction(server: DevServer) -> str:
     names = [function.id for function in server.functions]
     width = max(map(len, names))
     lines = [f"Tidegate dev server  {server.url}", "", "Functions"]
-    lines += [
-        f"  {function.id:<{width}}  {', '.join(t.event for t in function.triggers)}"
-        for function in server.functions
-    ]
+    for function in server.functions:
+        starts = [t.event for t in function.triggers] + [t.cron for t in function.crons]
+        lines.append(f"  {function.id:<{width}}  {', '.join(starts)}")
     event = json.dumps({"name": _example_event(server), "data": {}})
     lines += [
         "",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.backoff import retry_delay_ms
@@ -22,11 +22,12 @@ from tidegate.function import Function
 from tidegate.host import Host
 from tidegate.ids import run_id_of
 from tidegate.manifest import Manifest
-from tidegate.message import EventMessage
+from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Failure, Run, Status, failure_of
 from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
 from tidegate.system_event import announcements
+from tidegate.tick import SCHEDULED_TIMER, tick_event
 
 logger = logging.getLogger("tidegate.engine")
 
@@ -50,6 +51,7 @@ class Engine:
         host: calls it.
         runs: its runs' records.
         delivery: its queue, for attempts that are due later.
+        store: stores an event that nobody else gets.
         announce: stores and publishes system events.
         manifest: knows who listens to them.
         clock: the time.
@@ -60,16 +62,17 @@ class Engine:
     host: Host
     runs: RunStore
     delivery: Delivery
-    announce: Callable[[list[AcceptedEvent]], None]
+    store: Callable[[Sequence[AcceptedEvent]], None]
+    announce: Callable[[Sequence[AcceptedEvent]], None]
     manifest: Manifest
     clock: Clock
     jitter: Callable[[], float] = random.random
 
-    def handle(self, message: EventMessage, deadline_ms: int) -> None:
+    def handle(self, message: Message, deadline_ms: int) -> None:
         """Do what is to be done about a message; when this returns, the message is done with.
 
         Args:
-            message: an event for this function.
+            message: an event for this function, or a tick of one of its crons.
             deadline_ms: when this invocation is killed, UTC ms.
 
         Raises:
@@ -78,12 +81,40 @@ class Engine:
             DeadLetterError: the message can never be handled.
             PlatformError: try again later.
         """
+        if isinstance(message, CronMessage):
+            event = self._event_of_tick(message)
+        else:
+            event = self._event_of(message)
+        if event is not None:
+            self._drive(event, message, deadline_ms)
+
+    def _event_of(self, message: EventMessage) -> AcceptedEvent | None:
+        """The event in a message; None when the function does not want it."""
         event = message.event
         if not any(trigger.matches(event.name) for trigger in self.function.triggers):
             # A changed subscription filter takes up to 15 minutes to be effective.
             logger.debug("event not wanted", extra={"event_name": event.name})
-            return
-        event = message.with_body(self.runs.payloads)
+            return None
+        return message.with_body(self.runs.payloads)
+
+    def _event_of_tick(self, tick: CronMessage) -> AcceptedEvent | None:
+        """The event that a tick stands for, stored; None when the function has no such cron."""
+        trigger = next((t for t in self.function.crons if t.cron == tick.cron), None)
+        if trigger is None:
+            logger.info(
+                "tick dropped: the function no longer has this cron",
+                extra={"function_id": self.function.id, "cron": tick.cron},
+            )
+            return None
+        event = tick_event(tick, self.function.id, trigger.jitter_ms)
+        if self.manifest.listens_to(SCHEDULED_TIMER):
+            self.announce([event])
+        else:
+            self.store([event])
+        return event
+
+    def _drive(self, event: AcceptedEvent, message: Message, deadline_ms: int) -> None:
+        """Start the event's run, or go on with it."""
         run = self._new_run(event, deadline_ms)
         old = self.runs.create(run)
         if old is None and run.status == Status.SCHEDULED:
@@ -119,9 +150,7 @@ class Engine:
             lease_until_ms=deadline_ms + LEASE_MARGIN_MS,
         )
 
-    def _resume(
-        self, run: Run, event: AcceptedEvent, message: EventMessage, deadline_ms: int
-    ) -> None:
+    def _resume(self, run: Run, event: AcceptedEvent, message: Message, deadline_ms: int) -> None:
         """Go on with a run that is recorded already."""
         if run.has_ended:
             # The worker that ended it may have died before it announced that.
@@ -157,7 +186,7 @@ class Engine:
         left_s = max(until_ms - self.clock.now_ms(), 0) // 1000 + 1
         return RunLeasedError(f"another worker drives run {run.id}", retry_after_s=left_s)
 
-    def _attempt(self, run: Run, event: AcceptedEvent, message: EventMessage) -> None:
+    def _attempt(self, run: Run, event: AcceptedEvent, message: Message) -> None:
         self._log(
             "run started",
             run,
@@ -173,7 +202,7 @@ class Engine:
         else:
             self._fail(run, event, effect.failure)
 
-    def _retry(self, run: Run, error: RunError, message: EventMessage) -> None:
+    def _retry(self, run: Run, error: RunError, message: Message) -> None:
         now_ms = self.clock.now_ms()
         if error.retry_after is not None:
             due_ms = error.retry_after.due_ms(now_ms)
@@ -234,7 +263,7 @@ class Engine:
         if events:
             self.announce(events)
 
-    def _deliver(self, run: Run, message: EventMessage) -> None:
+    def _deliver(self, run: Run, message: Message) -> None:
         self.delivery.at(run.due_ms or 0, message.encode(), run.id)
 
     def _log(self, text: str, run: Run, **extra: object) -> None:
