@@ -131,6 +131,7 @@ def test_functions_with_one_cron_run_each(stage: Stage) -> None:
     nightly.handle(nightly.tick())
     stage.worker(other).handle(batch_of(nightly.tick()), TIMEOUT_MS)
     assert sorted(run.output for run in nightly.runs) == ['"done"', '"other"']
+    assert len({run.event_id for run in nightly.runs}) == 2, "each has an event of its own"
 
 
 @pytest.mark.parametrize("days", [0.1, 3])
