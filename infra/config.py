@@ -16,6 +16,9 @@ PRODUCTION = "production"
 # A stack has up to 500 resources, a function is eleven of them; see
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 MAX_FUNCTIONS = 40
+FUNCTION_RESOURCES = 11
+# What functions and the schedules of their crons may be together; the rest is what all share.
+MAX_FUNCTION_RESOURCES = 465
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # It becomes part of the stack's name; CloudFormation cuts what it derives from that to length.
@@ -73,7 +76,8 @@ class Config:
         """The manifest of the functions that the modules register.
 
         Raises:
-            ConfigurationError: a module does not exist, or the functions are none or too many.
+            ConfigurationError: a module does not exist, or the functions are none or too many, or
+            their crons are.
         """
         try:
             registry.load(self.functions)
@@ -88,7 +92,17 @@ class Config:
                 ",".join(self.functions),
                 f"{len(functions)} functions are registered; a stack holds {MAX_FUNCTIONS}",
             )
-        return Manifest.of(functions, timeout_s=self.function_timeout)
+        manifest = Manifest.of(functions, timeout_s=self.function_timeout)
+        schedules = sum(len(cron.schedules) for f in manifest.functions for cron in f.crons)
+        possible = MAX_FUNCTION_RESOURCES - FUNCTION_RESOURCES * len(functions)
+        if schedules > possible:
+            raise _wrong(
+                "functions",
+                ",".join(self.functions),
+                f"the crons need {schedules} schedules; beside {len(functions)} functions a stack "
+                f"holds {possible}",
+            )
+        return manifest
 
 
 def _wrong(key: str, value: object, why: str) -> ConfigurationError:

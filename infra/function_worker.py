@@ -1,8 +1,10 @@
-"""One function: its queues, its subscription to the topic, the Lambda that runs it, its alarms."""
+"""One function: its queues, what brings messages there, the Lambda that runs it, its alarms."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
@@ -13,6 +15,7 @@ from constructs import Construct
 
 from infra.alarms import QueueAlarms
 from infra.config import Config
+from infra.cron_schedules import CronSchedules
 from infra.handler_lambda import HandlerLambda
 from infra.permissions import Permissions
 from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest
@@ -83,8 +86,18 @@ class FunctionWorker(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
-        self._subscribe(permissions.topic, function)
+        if function.filter_policy is not None:
+            self._subscribe(permissions.topic, function.filter_policy)
         permissions.schedules.may_send_to(self.queue, self.dead_letters)
+        CronSchedules(
+            self,
+            "Crons",
+            function=function,
+            env=settings.default_env,
+            schedules=permissions.schedules,
+            queue=self.queue,
+            dead_letters=self.dead_letters,
+        )
         worker = HandlerLambda(
             self,
             "Worker",
@@ -112,7 +125,7 @@ class FunctionWorker(Construct):
             self, "Alarms", function=function, queue=self.queue, dead_letters=self.dead_letters
         )
 
-    def _subscribe(self, topic: sns.Topic, function: FunctionManifest) -> None:
+    def _subscribe(self, topic: sns.Topic, filter_policy: Mapping[str, Any]) -> None:
         for queue in (self.queue, self.dead_letters):
             queue.add_to_resource_policy(
                 iam.PolicyStatement(
@@ -128,7 +141,7 @@ class FunctionWorker(Construct):
             topic_arn=topic.topic_arn,
             protocol="sqs",
             endpoint=self.queue.queue_arn,
-            filter_policy=function.filter_policy,
+            filter_policy=filter_policy,
             raw_message_delivery=True,
             # What SNS may not deliver it drops at once, unless it is told where to leave it.
             redrive_policy={"deadLetterTargetArn": self.dead_letters.queue_arn},

@@ -1,4 +1,4 @@
-"""What brings a function back after a delay longer than a queue's 15 minutes."""
+"""Where schedules live: those for delays longer than a queue's 15 minutes, and those of crons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from constructs import Construct
 
 
 class Schedules(Construct):
-    """A group for one-time schedules, and the role with which Scheduler sends their messages.
+    """A group for schedules, and the role with which Scheduler sends their messages.
 
     Attributes:
         group_name: the schedule group; CloudFormation names it, and deletes the schedules with it.

@@ -2,6 +2,7 @@
 
 from tidegate.client import Client
 from tidegate.context import Context, ContextSync
+from tidegate.cron import TriggerCron
 from tidegate.errors import (
     ConfigurationError,
     EventEncodingError,
@@ -40,6 +41,7 @@ __all__ = [
     "StepError",
     "StepSync",
     "TidegateError",
+    "TriggerCron",
     "TriggerEvent",
     "step",
 ]

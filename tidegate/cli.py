@@ -79,10 +79,9 @@ def _introduction(server: DevServer) -> str:
     width = max(map(len, names))
     url = server.url.replace("127.0.0.1", "localhost")
     lines = [f"Tidegate dev server  {url}", "", "Functions"]
-    lines += [
-        f"  {function.id:<{width}}  {', '.join(t.event for t in function.triggers)}"
-        for function in server.functions
-    ]
+    for function in server.functions:
+        starts = [t.event for t in function.triggers] + [t.cron for t in function.crons]
+        lines.append(f"  {function.id:<{width}}  {', '.join(starts)}")
     name = _example_name(server)
     event = json.dumps({"name": name, "data": _example_data(server, name)})
     lines += [

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from tidegate import registry
 from tidegate.context import Logger
+from tidegate.cron import TriggerCron
 from tidegate.errors import ConfigurationError, EventKeyUnspecifiedError
 from tidegate.event_model import Sendable, plain_events
 from tidegate.function import Function, Handler, HandlerOf, T, check_app_id, make_function
@@ -150,7 +151,18 @@ class Client:
         self,
         *,
         fn_id: str,
-        trigger: Sequence[TriggerEvent[Any]],
+        trigger: TriggerCron,
+        name: str | None = None,
+        retries: int | None = None,
+        max_steps: int = DEFAULT_MAX_STEPS,
+    ) -> Callable[[HandlerOf[dict[str, Any]]], Function]: ...
+
+    @overload
+    def create_function(
+        self,
+        *,
+        fn_id: str,
+        trigger: Sequence[TriggerEvent[Any] | TriggerCron],
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
@@ -160,7 +172,7 @@ class Client:
         self,
         *,
         fn_id: str,
-        trigger: TriggerEvent[Any] | Sequence[TriggerEvent[Any]],
+        trigger: TriggerEvent[Any] | TriggerCron | Sequence[TriggerEvent[Any] | TriggerCron],
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
@@ -172,7 +184,7 @@ class Client:
 
         Args:
             fn_id: its id within the app; do not change it once the function is deployed.
-            trigger: the event that starts it, or up to ten of them.
+            trigger: the event or the times that start it, or a list of up to ten of them.
             name: what people read; `fn_id` by default.
             retries: how often it, and each of its steps, is tried again after a failure, 0 to 20;
                 4 by default.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -24,11 +24,12 @@ from tidegate.host import Host
 from tidegate.ids import run_id_of
 from tidegate.journal import Journal, Steps
 from tidegate.manifest import Manifest
-from tidegate.message import EventMessage
+from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Failure, Run, Status, failure_of
 from tidegate.step import StepRecord
 from tidegate.stores import Queue, Runs
 from tidegate.system_event import announcements
+from tidegate.tick import SCHEDULED_TIMER, tick_event
 
 logger = logging.getLogger("tidegate.engine")
 
@@ -55,6 +56,7 @@ class Engine:
         runs: its runs' records.
         steps: the records of its runs' steps.
         delivery: its queue, for attempts that are due later.
+        store: stores an event that nobody else gets.
         announce: stores and publishes system events.
         manifest: knows who listens to them.
         clock: the time.
@@ -66,16 +68,17 @@ class Engine:
     runs: Runs
     steps: Steps
     delivery: Queue
-    announce: Callable[[list[AcceptedEvent]], None]
+    store: Callable[[Sequence[AcceptedEvent]], None]
+    announce: Callable[[Sequence[AcceptedEvent]], None]
     manifest: Manifest
     clock: Clock
     jitter: Callable[[], float] = random.random
 
-    def handle(self, message: EventMessage, deadline_ms: int) -> None:
+    def handle(self, message: Message, deadline_ms: int) -> None:
         """Do what is to be done about a message; when this returns, the message is done with.
 
         Args:
-            message: an event for this function.
+            message: an event for this function, or a tick of one of its crons.
             deadline_ms: when this invocation is killed, UTC ms.
 
         Raises:
@@ -84,10 +87,41 @@ class Engine:
             DeadLetterError: the message can never be handled.
             PlatformError: try again later.
         """
+        if isinstance(message, CronMessage):
+            event = self._event_of_tick(message)
+        else:
+            event = self._event_of(message, deadline_ms)
+        if event is not None:
+            self._drive(event, message, deadline_ms)
+
+    def _event_of(self, message: EventMessage, deadline_ms: int) -> AcceptedEvent | None:
+        """The event in a message; None when the function does not want it."""
         if not self._is_wanted(message.event):
             logger.debug("event not wanted", extra={"event_name": message.event.name})
-            return
-        event = self._whole(message, deadline_ms)
+            return None
+        return self._whole(message, deadline_ms)
+
+    def _event_of_tick(self, tick: CronMessage) -> AcceptedEvent | None:
+        """The event that a tick stands for, stored; None when the function has no such cron."""
+        trigger = next((t for t in self.function.crons if t.cron == tick.cron), None)
+        event = tick_event(tick, self.function.id, trigger.jitter_ms if trigger else 0)
+        if self.runs.get(event.env, run_id_of(event.env, self.function.id, event.internal_id)):
+            # It resumes its run, whose event has been published before the run was recorded.
+            return event
+        if trigger is None:
+            logger.info(
+                "tick dropped: the function no longer has this cron",
+                extra={"function_id": self.function.id, "cron": tick.cron},
+            )
+            return None
+        if self.manifest.listens_to(SCHEDULED_TIMER):
+            self.announce([event])
+        else:
+            self.store([event])
+        return event
+
+    def _drive(self, event: AcceptedEvent, message: Message, deadline_ms: int) -> None:
+        """Start the event's run, or go on with it."""
         run = self._new_run(event, deadline_ms)
         old = self.runs.create(run)
         if old is None and run.status == Status.SCHEDULED:
@@ -161,9 +195,7 @@ class Engine:
             lease_until_ms=deadline_ms + LEASE_MARGIN_MS,
         )
 
-    def _resume(
-        self, run: Run, event: AcceptedEvent, message: EventMessage, deadline_ms: int
-    ) -> None:
+    def _resume(self, run: Run, event: AcceptedEvent, message: Message, deadline_ms: int) -> None:
         """Go on with a run that is recorded already."""
         if run.has_ended:
             # The worker that ended it may have died before it announced that.
@@ -203,7 +235,7 @@ class Engine:
         self,
         run: Run,
         event: AcceptedEvent,
-        message: EventMessage,
+        message: Message,
         records: dict[str, StepRecord],
         deadline_ms: int,
     ) -> None:
@@ -250,7 +282,7 @@ class Engine:
         return True
 
     def _suspend(
-        self, run: Run, due_ms: int, message: EventMessage, records: dict[str, StepRecord]
+        self, run: Run, due_ms: int, message: Message, records: dict[str, StepRecord]
     ) -> None:
         self.steps.keep(run, list(records.values()), due_ms)
         release = partial(self.runs.release, run, due_ms, attempt=run.attempt)
@@ -259,7 +291,7 @@ class Engine:
         self._log("run suspended", run, due_ms=due_ms)
         self._deliver(replace(run, due_ms=due_ms), message)
 
-    def _retry(self, run: Run, error: RunError, message: EventMessage) -> None:
+    def _retry(self, run: Run, error: RunError, message: Message) -> None:
         now_ms = self.clock.now_ms()
         if error.retry_after is not None:
             due_ms = error.retry_after.due_ms(now_ms)
@@ -323,7 +355,7 @@ class Engine:
         if events:
             self.announce(events)
 
-    def _deliver(self, run: Run, message: EventMessage) -> None:
+    def _deliver(self, run: Run, message: Message) -> None:
         later = message.kept_until(run.due_ms or 0, self.clock.now_ms(), self.runs.payloads)
         self.delivery.at(run.due_ms or 0, later.encode(), run.id)
 

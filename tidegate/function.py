@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from tidegate.annotation import annotation_fault
 from tidegate.context import Context, ContextSync
+from tidegate.cron import TriggerCron
 from tidegate.errors import ConfigurationError
 from tidegate.event import Event
 from tidegate.event_model import received
@@ -19,6 +20,8 @@ from tidegate.trigger import TriggerEvent
 DEFAULT_RETRIES = 4
 MAX_RETRIES = 20
 MAX_TRIGGERS = 10
+
+_TRIGGERS = "TriggerEvent(event='…') or TriggerCron(cron='…')"
 
 T = TypeVar("T")
 # A function whose event's data is a T.
@@ -38,6 +41,7 @@ class Function:
         app_id: the client's app.
         name: what people read.
         triggers: the events that start it; one event starts it once, however many match.
+        crons: the times that start it; one time starts it once, however many name it.
         retries: how often it is tried again after its first failure, 0 to 20.
         max_steps: how many steps a run may have.
         handler: the function itself.
@@ -49,6 +53,7 @@ class Function:
     app_id: str
     name: str
     triggers: tuple[TriggerEvent[Any], ...]
+    crons: tuple[TriggerCron, ...]
     retries: int
     max_steps: int
     handler: Handler
@@ -80,7 +85,7 @@ def make_function(
     *,
     app_id: str,
     fn_id: str,
-    trigger: TriggerEvent[Any] | Sequence[TriggerEvent[Any]],
+    trigger: TriggerEvent[Any] | TriggerCron | Sequence[TriggerEvent[Any] | TriggerCron],
     name: str | None,
     retries: int | None,
     max_steps: int = DEFAULT_MAX_STEPS,
@@ -91,8 +96,9 @@ def make_function(
         ConfigurationError: with the file and line of the handler and what to change.
     """
     source = _source(handler)
-    is_list = isinstance(trigger, Sequence) and not isinstance(trigger, str)
-    triggers: tuple[Any, ...] = tuple(trigger) if is_list else (trigger,)
+    triggers: tuple[Any, ...] = (trigger,)
+    if isinstance(trigger, Sequence) and not isinstance(trigger, str):
+        triggers = tuple(trigger)
     tries = DEFAULT_RETRIES if retries is None else retries
     fault = _fault(handler, fn_id, triggers, tries) or _steps_fault(max_steps)
     if fault:
@@ -101,7 +107,8 @@ def make_function(
         id=f"{app_id}-{fn_id}",
         app_id=app_id,
         name=name or fn_id,
-        triggers=triggers,
+        triggers=tuple(t for t in triggers if isinstance(t, TriggerEvent)),
+        crons=tuple(t for t in triggers if isinstance(t, TriggerCron)),
         retries=tries,
         max_steps=max_steps,
         handler=handler,
@@ -114,13 +121,17 @@ def _fault(handler: Handler, fn_id: str, triggers: tuple[Any, ...], retries: Any
     if not isinstance(fn_id, str) or not _ID.match(fn_id):
         return "fn_id takes letters, digits, '-', '_' and '.', at most 128"
     if not triggers:
-        return "it has no trigger; pass trigger=TriggerEvent(event='…')"
+        return f"it has no trigger; pass trigger={_TRIGGERS}"
     if len(triggers) > MAX_TRIGGERS:
         return f"it has {len(triggers)} triggers; at most {MAX_TRIGGERS} are possible"
     for trigger in triggers:
-        if not isinstance(trigger, TriggerEvent):
-            return f"{trigger!r} is no trigger; use TriggerEvent(event='…')"
-    if len(set(triggers)) != len(triggers):
+        if isinstance(trigger, TriggerCron):
+            fault = trigger.fault()
+            if fault:
+                return fault
+        elif not isinstance(trigger, TriggerEvent):
+            return f"{trigger!r} is no trigger; use {_TRIGGERS}"
+    if len({t.cron if isinstance(t, TriggerCron) else t for t in triggers}) != len(triggers):
         return "a trigger is listed twice"
     if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= MAX_RETRIES:
         return f"retries={retries!r} is not a number from 0 to {MAX_RETRIES}"
@@ -128,7 +139,9 @@ def _fault(handler: Handler, fn_id: str, triggers: tuple[Any, ...], retries: Any
         inspect.signature(handler).bind(object())
     except TypeError:
         return "it must take one argument, the context: def f(ctx)"
-    return annotation_fault(handler, [trigger.model for trigger in triggers])
+    # The event of a cron has a dict for data.
+    models = [t.model if isinstance(t, TriggerEvent) else None for t in triggers]
+    return annotation_fault(handler, models)
 
 
 def _steps_fault(max_steps: Any) -> str | None:

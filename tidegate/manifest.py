@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tidegate.cron import TriggerCron
 from tidegate.function import Function
 from tidegate.trigger import TriggerEvent, filter_policy
 
@@ -65,6 +66,38 @@ BATCH_SIZE = 10
 MAX_CONCURRENCY = 50
 
 
+class CronManifest(BaseModel):
+    """A cron trigger as it is deployed.
+
+    Attributes:
+        cron: the expression, as the function has it.
+        jitter_ms: how far its runs are spread behind each time.
+        timezone: the zone of the expressions below.
+        schedules: the expressions that together name its times for EventBridge Scheduler.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    cron: str
+    jitter_ms: int
+    timezone: str
+    schedules: tuple[str, ...]
+
+    @classmethod
+    def of(cls, trigger: TriggerCron) -> CronManifest:
+        """The manifest of a registered function's cron trigger."""
+        # Only here: who reads a manifest needs no parser of crons.
+        from tidegate.cron_expression import CronExpression
+
+        expression = CronExpression.parse(trigger.cron)
+        return cls(
+            cron=trigger.cron,
+            jitter_ms=trigger.jitter_ms,
+            timezone=expression.timezone,
+            schedules=expression.scheduler_expressions,
+        )
+
+
 class FunctionManifest(BaseModel):
     """A function as it is deployed.
 
@@ -74,6 +107,7 @@ class FunctionManifest(BaseModel):
         name: what people read.
         module: the module whose import registers it.
         triggers: the events that start it.
+        crons: the times that start it.
         retries: how often it is tried again.
         timeout_s: how long one invocation of its Lambda may take, in seconds.
     """
@@ -85,13 +119,17 @@ class FunctionManifest(BaseModel):
     name: str
     module: str
     triggers: tuple[TriggerEvent, ...]
+    crons: tuple[CronManifest, ...] = ()
     retries: int
     timeout_s: int
 
     @property
-    def filter_policy(self) -> dict[str, list[Any]]:
-        """The filter of its queue's subscription to the topic."""
-        return filter_policy(self.triggers)
+    def filter_policy(self) -> dict[str, list[Any]] | None:
+        """The filter of its queue's subscription to the topic; None when it has no subscription.
+
+        SNS takes no filter that nothing passes, so a function that no event starts has none.
+        """
+        return filter_policy(self.triggers) if self.triggers else None
 
     @property
     def visibility_timeout_s(self) -> int:
@@ -131,6 +169,7 @@ class Manifest(BaseModel):
                     name=function.name,
                     module=function.module,
                     triggers=function.triggers,
+                    crons=tuple(CronManifest.of(cron) for cron in function.crons),
                     retries=function.retries,
                     timeout_s=timeout_s,
                 )

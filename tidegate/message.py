@@ -1,8 +1,9 @@
-"""What travels through SNS and SQS: an event, for the function whose queue it reaches."""
+"""What travels through SNS, Scheduler and SQS to a function's queue: an event, or a cron's tick."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from tidegate.encoding import decode, encode
@@ -52,28 +53,22 @@ class EventMessage:
         return f'{encode(head)[:-1]},"event":{event.body}}}'
 
     @classmethod
-    def decode(cls, text: str) -> EventMessage:
-        """The message in a text.
+    def of_fields(cls, fields: dict[str, Any]) -> EventMessage:
+        """The message that consists of those fields.
 
         Raises:
-            DeadLetterError: it is not such a message; the error says what is wrong with it.
+            ValueError, KeyError: one of them is wrong or missing.
         """
-        try:
-            fields = decode(text)
-            key = fields.get("body_key")
-            event = AcceptedEvent(
-                internal_id=_text(fields, "internal_id"),
-                env=_text(fields, "env"),
-                name=_text(fields, "name"),
-                received_ms=_number(fields, "received_ms"),
-                ts=_number(fields, "ts"),
-                body="" if key else encode(fields["event"]),
-            )
-            return cls(event, key, fields.get("wakes") is True)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DeadLetterError(
-                f"not a message of an event: {type(error).__name__}: {error}"
-            ) from error
+        key = fields.get("body_key")
+        event = AcceptedEvent(
+            internal_id=_text(fields, "internal_id"),
+            env=_text(fields, "env"),
+            name=_text(fields, "name"),
+            received_ms=_number(fields, "received_ms"),
+            ts=_number(fields, "ts"),
+            body="" if key else encode(fields["event"]),
+        )
+        return cls(event, key, fields.get("wakes") is True)
 
     def kept_until(self, due_ms: int, now_ms: int, payloads: Payloads) -> EventMessage:
         """The message to deliver at a time, its large body where it is kept until then.
@@ -99,6 +94,88 @@ class EventMessage:
         if self.body_key is None:
             return self.event
         return replace(self.event, body=payloads.get(self.body_key))
+
+
+# What Scheduler writes into a message in its place, see
+# https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
+
+_MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True)
+class CronMessage:
+    """A tick of a cron, for the function whose queue it reaches; it stays what resumes the run.
+
+    Attributes:
+        cron: the expression, as the function has it.
+        env: the environment of the run.
+        scheduled_ms: the time that the expression names, UTC ms, a full minute.
+        wakes: as in `EventMessage`.
+    """
+
+    cron: str
+    env: str
+    scheduled_ms: int
+    wakes: bool = False
+
+    @staticmethod
+    def template(cron: str, env: str) -> str:
+        """The text that a schedule is made with; Scheduler puts the time in."""
+        return encode({"cron": cron, "env": env, "scheduled_at": SCHEDULED_TIME})
+
+    def encode(self) -> str:
+        """The message's text."""
+        time = rfc3339_s(self.scheduled_ms)
+        return encode(
+            {"cron": self.cron, "env": self.env, "scheduled_at": time, "wakes": self.wakes}
+        )
+
+    @classmethod
+    def of_fields(cls, fields: dict[str, Any]) -> CronMessage:
+        """The message that consists of those fields.
+
+        Raises:
+            ValueError, KeyError: one of them is wrong or missing.
+        """
+        moment = datetime.fromisoformat(_text(fields, "scheduled_at"))
+        if moment.tzinfo is None:
+            raise ValueError(f"scheduled_at is {fields['scheduled_at']!r}, without a time zone")
+        scheduled_ms = int(moment.timestamp()) * 1000
+        return cls(
+            cron=_text(fields, "cron"),
+            env=_text(fields, "env"),
+            scheduled_ms=scheduled_ms - scheduled_ms % _MINUTE_MS,
+            wakes=fields.get("wakes") is True,
+        )
+
+    def kept_until(self, due_ms: int, now_ms: int, payloads: Payloads) -> CronMessage:  # noqa: ARG002
+        """The message to deliver at a time; it is small, so that nothing is kept elsewhere."""
+        return replace(self, wakes=False)
+
+
+Message = EventMessage | CronMessage
+
+
+def decode_message(text: str) -> Message:
+    """The message in a text of a function's queue.
+
+    Raises:
+        DeadLetterError: it is no message; the error says what is wrong with it.
+    """
+    try:
+        fields = decode(text)
+        kind = CronMessage if "cron" in fields else EventMessage
+        return kind.of_fields(fields)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise DeadLetterError(
+            f"not a message of an event or a cron: {type(error).__name__}: {error}"
+        ) from error
+
+
+def rfc3339_s(ms: int) -> str:
+    """A time (UTC ms) in whole seconds, such as `2026-11-23T09:00:00Z`."""
+    return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

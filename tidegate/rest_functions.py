@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest, Manifest
 from tidegate.rest_call import Call, Result, Routes
 
 
-class TriggerObject(TypedDict):
+class EventTriggerObject(TypedDict):
     """What starts a function: an event's name, or a wildcard."""
 
     event: str
+
+
+class CronTriggerObject(TypedDict):
+    """What starts a function: the times of a cron expression, spread over some milliseconds."""
+
+    cron: str
+    jitter_ms: NotRequired[int]
 
 
 class ConfigObject(TypedDict):
@@ -39,7 +46,7 @@ class FunctionObject(TypedDict):
     id: str
     app_id: str
     name: str
-    triggers: list[TriggerObject]
+    triggers: list[EventTriggerObject | CronTriggerObject]
     retries: int
     config: ConfigObject
 
@@ -68,7 +75,7 @@ def _object(function: FunctionManifest) -> FunctionObject:
         "id": function.id,
         "app_id": function.app_id,
         "name": function.name,
-        "triggers": [{"event": trigger.event} for trigger in function.triggers],
+        "triggers": _triggers(function),
         "retries": function.retries,
         "config": {
             "timeout_s": function.timeout_s,
@@ -78,3 +85,14 @@ def _object(function: FunctionManifest) -> FunctionObject:
             "max_concurrency": MAX_CONCURRENCY,
         },
     }
+
+
+def _triggers(function: FunctionManifest) -> list[EventTriggerObject | CronTriggerObject]:
+    events = [EventTriggerObject(event=trigger.event) for trigger in function.triggers]
+    crons = [
+        CronTriggerObject(cron=cron.cron, jitter_ms=cron.jitter_ms)
+        if cron.jitter_ms
+        else CronTriggerObject(cron=cron.cron)
+        for cron in function.crons
+    ]
+    return [*events, *crons]

@@ -13,7 +13,7 @@ from tidegate.clock import Clock
 from tidegate.engine import Engine
 from tidegate.errors import DeadLetterError, RunLeasedError
 from tidegate.manifest import BATCH_SIZE
-from tidegate.message import EventMessage
+from tidegate.message import decode_message
 
 logger = logging.getLogger("tidegate.worker")
 
@@ -68,7 +68,7 @@ class Worker:
         """Whether the message is done with; it never raises."""
         try:
             try:
-                self.engine.handle(EventMessage.decode(record["body"]), deadline_ms)
+                self.engine.handle(decode_message(record["body"]), deadline_ms)
             except DeadLetterError as error:
                 self._bury(record, str(error))
         except RunLeasedError as error:

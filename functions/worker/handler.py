@@ -30,12 +30,9 @@ clock = SystemClock()
 manifest = Manifest.read(settings.manifest)
 function = registry.load_function(manifest, settings.function)
 payloads = PayloadStore(settings.bucket)
-admission = Admission(
-    DedupTable(settings.dedup_table),
-    EventStore(settings.events_table, payloads, settings.retention_s, clock),
-    Bus(settings.topic_arn, clock),
-    clock,
-)
+store = EventStore(settings.events_table, payloads, settings.retention_s, clock)
+bus = Bus(settings.topic_arn, clock)
+admission = Admission(DedupTable(settings.dedup_table), store, bus, clock)
 delivery = Delivery.of(settings, clock)
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
 engine = Engine(
@@ -44,6 +41,7 @@ engine = Engine(
     runs=runs,
     steps=StepStore(settings.steps_table, payloads, settings.retention_s, clock),
     delivery=delivery,
+    store=store.put,
     announce=admission.deliver,
     manifest=manifest,
     clock=clock,

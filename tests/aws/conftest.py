@@ -23,7 +23,7 @@ from tidegate.host import PythonHost
 from tidegate.ids import Seed
 from tidegate.local.cloud import PREFIX, Cloud
 from tidegate.manifest import Manifest
-from tidegate.message import EventMessage
+from tidegate.message import EventMessage, decode_message
 from tidegate.payload import PayloadStore
 from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
@@ -96,6 +96,7 @@ class Stage:
             runs=self.runs,
             steps=self.steps,
             delivery=Delivery.of(settings, self.clock),
+            store=self.store.put,
             announce=self.admission.deliver,
             manifest=self.manifest,
             clock=self.clock,
@@ -140,7 +141,7 @@ class Stage:
 
     def messages(self, function: Function) -> list[EventMessage]:
         """Take a function's messages out of its queue, decoded."""
-        return [EventMessage.decode(record["body"]) for record in self.queued(function)]
+        return [decode_message(record["body"]) for record in self.queued(function)]
 
 
 @pytest.fixture

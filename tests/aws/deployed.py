@@ -13,7 +13,7 @@ from tidegate.context import ContextSync
 from tidegate.function import Function, Handler, make_function
 from tidegate.ids import run_id_of
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
-from tidegate.message import EventMessage
+from tidegate.message import EventMessage, decode_message
 from tidegate.run import Run
 from tidegate.trigger import TriggerEvent
 
@@ -66,12 +66,12 @@ def waiting(stage: Stage, function: Function) -> list[EventMessage]:
     """Take the messages of a function's queue and of its schedules, due or not."""
     queue_name = stage.cloud.wiring[function.id].queue_url.rpartition("/")[2]
     queue = get_backend("sqs")[ACCOUNT_ID][REGION].queues[queue_name]
-    messages = [EventMessage.decode(message.body) for message in queue._messages.values()]
+    messages = [decode_message(message.body) for message in queue._messages.values()]
     queue.clear()
     for found in client("scheduler").list_schedules()["Schedules"]:
         name, group = found["Name"], found["GroupName"]
         schedule = client("scheduler").get_schedule(Name=name, GroupName=group)
-        messages.append(EventMessage.decode(schedule["Target"]["Input"]))
+        messages.append(decode_message(schedule["Target"]["Input"]))
         client("scheduler").delete_schedule(Name=name, GroupName=group)
     return messages
 

@@ -12,6 +12,7 @@ from tests.aws.conftest import ENV, Stage
 from tests.aws.rest import Handler, Rest, answer_of, load_handler
 from tidegate.api import Api
 from tidegate.aws import client
+from tidegate.cron import TriggerCron
 from tidegate.encoding import encode
 from tidegate.event import AcceptedEvent
 from tidegate.function import make_function
@@ -41,7 +42,11 @@ def handler(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Handler:
             lambda ctx: None,
             app_id="shop",
             fn_id="audit",
-            trigger=TriggerEvent(event="shop/*"),
+            trigger=[
+                TriggerEvent(event="shop/*"),
+                TriggerCron(cron="0 5 * * *", jitter="1m"),
+                TriggerCron(cron="0 6 * * *"),
+            ],
             name=None,
             retries=None,
         ),
@@ -309,6 +314,11 @@ def test_run_past_its_retention_is_not_shown(stage: Stage, rest: Rest) -> None:
 def test_functions_are_listed_with_triggers_and_config(rest: Rest) -> None:
     audit, mail = rest.get("/v1/functions").data
     assert (audit["id"], audit["name"], audit["retries"]) == ("shop-audit", "audit", 4)
+    assert audit["triggers"] == [
+        {"event": "shop/*"},
+        {"cron": "0 5 * * *", "jitter_ms": 60_000},
+        {"cron": "0 6 * * *"},
+    ]
     assert mail == {
         "id": "shop-mail",
         "app_id": "shop",

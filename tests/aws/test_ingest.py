@@ -26,7 +26,7 @@ from tidegate.ids import Seed, is_ulid
 from tidegate.ingest import Ingest
 from tidegate.key import OpenKeys, StoredKeys
 from tidegate.local.lambda_function import LambdaFunction
-from tidegate.message import EventMessage
+from tidegate.message import decode_message
 from tidegate.trigger import TriggerEvent
 
 LIMIT = 512 * 1024
@@ -299,7 +299,7 @@ def test_events_arrive_as_they_were_sent(stage: Stage, listener: Function, inges
         assert stored is not None
         [record] = stage.queued(listener)
         assert not NOT_FOR_SQS.search(record["body"])
-        message = EventMessage.decode(record["body"])
+        message = decode_message(record["body"])
         for event in (stored, message.with_body(stage.store.payloads)):
             assert decode(event.body) == expected
             # 1, 1.0 and True are equal in Python and not in JSON.

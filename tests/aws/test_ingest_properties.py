@@ -23,7 +23,7 @@ from tidegate.ingest import Ingest
 from tidegate.key import OpenKeys
 from tidegate.local.cloud import Cloud
 from tidegate.manifest import Manifest
-from tidegate.message import EventMessage
+from tidegate.message import decode_message
 from tidegate.settings import Settings
 
 LIMIT = 8 * 1024
@@ -58,7 +58,7 @@ class Open:
     def arrived(self) -> dict[str, dict[str, Any]]:
         """The events that came to the queue, by internal id."""
         records = self.stage.receive(self.queue_url)
-        messages = [EventMessage.decode(record["body"]) for record in records]
+        messages = [decode_message(record["body"]) for record in records]
         return {m.event.internal_id: decode(m.event.body) for m in messages}
 
 

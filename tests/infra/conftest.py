@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import infra  # noqa: F401 - names the Node that the CDK starts, so it comes before the CDK
-from tidegate.manifest import FunctionManifest, Manifest
+from tidegate.cron import TriggerCron
+from tidegate.manifest import CronManifest, FunctionManifest, Manifest
 from tidegate.trigger import TriggerEvent
 
 if TYPE_CHECKING:
@@ -40,6 +41,20 @@ AUDIT = FunctionManifest(
     retries=0,
     timeout_s=900,
 )
+COUNT = FunctionManifest(
+    id="warehouse-count",
+    app_id="warehouse",
+    name="Count the stock",
+    module="warehouse",
+    triggers=(),
+    crons=(
+        CronManifest.of(TriggerCron(cron="TZ=Europe/Berlin 0 5 * * MON-SAT", jitter="1m")),
+        # A day that either field names, for which Scheduler needs two schedules.
+        CronManifest.of(TriggerCron(cron="30 23 1 * SUN")),
+    ),
+    retries=4,
+    timeout_s=120,
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ class Synthesis:
 
 @pytest.fixture(scope="session")
 def manifest() -> Manifest:
-    return Manifest(functions=(AUDIT, RESERVE))
+    return Manifest(functions=(AUDIT, COUNT, RESERVE))
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,7 @@ def test_the_manifest_holds_what_the_modules_register() -> None:
     manifest = read(functions=WAREHOUSE, function_timeout="300").manifest()
     assert [function.id for function in manifest.functions] == [
         "warehouse-audit.all",
+        "warehouse-count",
         "warehouse-reserve",
     ]
     for function in manifest.functions:
@@ -142,6 +143,25 @@ def test_more_functions_than_a_stack_holds_are_an_error(tmp_path: Path) -> None:
         "    client.create_function(fn_id=f'f{n}', trigger=trigger)(lambda ctx: None)\n"
     )
     with pytest.raises(ConfigurationError, match=r"41 functions are registered; a stack holds 40"):
+        read(functions=str(module)).manifest()
+
+
+@pytest.mark.usefixtures("empty_registry")
+def test_more_schedules_than_a_stack_holds_are_an_error(tmp_path: Path) -> None:
+    module = tmp_path / "often.py"
+    code = (
+        "from tidegate import Client, TriggerCron\n"
+        "client = Client(app_id='often')\n"
+        "for n in range(30):\n"
+        "    crons = [TriggerCron(cron=f'{m} 0 1 * MON') for m in range(CRONS)]\n"
+        "    client.create_function(fn_id=f'f{n}', trigger=crons)(lambda ctx: None)\n"
+    )
+    module.write_text(code.replace("CRONS", "3"))
+    # Each cron is two schedules, the 1st of the month and Mondays.
+    with pytest.raises(
+        ConfigurationError,
+        match=r"the crons need 180 schedules; beside 30 functions a stack holds 135",
+    ):
         read(functions=str(module)).manifest()
 
 

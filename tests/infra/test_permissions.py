@@ -54,10 +54,11 @@ ROLES = {
     "IngestRole": INGEST,
     "RestApiRole": REST_API,
     "FunctionwarehouseauditallWorkerRole": worker("Functionwarehouseauditall"),
+    "FunctionwarehousecountWorkerRole": worker("Functionwarehousecount"),
     "FunctionwarehousereserveWorkerRole": worker("Functionwarehousereserve"),
     "SchedulesRole": {
         f"Functionwarehouse{function}{queue}": {"sqs:SendMessage"}
-        for function in ("auditall", "reserve")
+        for function in ("auditall", "count", "reserve")
         for queue in ("Queue", "DeadLetters")
     },
 }
@@ -131,7 +132,7 @@ def test_the_schedule_role_is_passed_to_scheduler_only(template: dict[str, Any])
         for statement in of_role
         if "iam:PassRole" in listed(statement["Action"])
     ]
-    assert len(passing) == 2
+    assert len(passing) == 3
     for statement in passing:
         assert statement["Condition"] == {
             "StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from template_resources import properties
 
-from infra.config import MAX_FUNCTIONS
+from infra.config import FUNCTION_RESOURCES, MAX_FUNCTION_RESOURCES, MAX_FUNCTIONS
 from tidegate.manifest import BATCH_SIZE, HANDLERS, ROUTES, FunctionManifest, Manifest
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def test_a_message_stays_invisible_for_six_timeouts_of_its_worker(
 def test_a_worker_may_run_as_long_as_its_function(dev: Template, manifest: Manifest) -> None:
     assert {f.id: lambdas(dev)[f.id]["Timeout"] for f in manifest.functions} == {
         "warehouse-audit.all": 900,
+        "warehouse-count": 120,
         "warehouse-reserve": 120,
     }
 
@@ -111,6 +112,9 @@ def test_subscriptions_filter_as_the_manifest_says(dev: Template, manifest: Mani
     }
     for function in manifest.functions:
         queue, _ = queue_of(dev, function)
+        if function.filter_policy is None:
+            assert queue not in by_queue, "no event starts it"
+            continue
         subscription = by_queue.pop(queue)
         assert subscription["FilterPolicy"] == function.filter_policy
         assert subscription.get("FilterPolicyScope", "MessageAttributes") == "MessageAttributes"
@@ -128,14 +132,74 @@ def test_a_filter_with_wildcards_becomes_prefixes(dev: Template) -> None:
     )
 
 
+def test_each_cron_has_its_schedules(dev: Template, manifest: Manifest) -> None:
+    found = properties(dev, "AWS::Scheduler::Schedule").values()
+    by_times = {(s["ScheduleExpressionTimezone"], s["ScheduleExpression"]): s for s in found}
+    assert len(by_times) == len(found)
+    [group] = properties(dev, "AWS::Scheduler::ScheduleGroup")
+    for function in manifest.functions:
+        name, queue = queue_of(dev, function)
+        for cron in function.crons:
+            for expression in cron.schedules:
+                schedule = by_times.pop((cron.timezone, expression))
+                assert schedule["GroupName"] == {"Ref": group}
+                assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+                target = schedule["Target"]
+                assert target["Arn"] == arn(name)
+                assert target["RoleArn"]["Fn::GetAtt"][0].startswith("SchedulesRole")
+                dead_letters = queue["RedrivePolicy"]["deadLetterTargetArn"]
+                assert target["DeadLetterConfig"] == {"Arn": dead_letters}
+                assert json.loads(target["Input"]) == {
+                    "cron": cron.cron,
+                    "env": "production",
+                    "scheduled_at": "<aws.scheduler.scheduled-time>",
+                }
+    assert not by_times
+
+
+def test_a_cron_in_a_time_zone_and_one_of_two_day_fields(dev: Template) -> None:
+    schedules = properties(dev, "AWS::Scheduler::Schedule").values()
+    assert sorted(
+        (s["ScheduleExpressionTimezone"], s["ScheduleExpression"]) for s in schedules
+    ) == [
+        ("Europe/Berlin", "cron(0 5 ? * MON-SAT *)"),
+        ("UTC", "cron(30 23 1 * ? *)"),
+        ("UTC", "cron(30 23 ? * SUN *)"),
+    ]
+
+
+def test_schedules_wait_for_what_their_role_may(template: dict[str, Any]) -> None:
+    [policy] = (
+        name
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::IAM::Policy" and name.startswith("SchedulesRole")
+    )
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Scheduler::Schedule":
+            assert policy in resource["DependsOn"]
+
+
 def test_only_the_topic_may_send_to_a_queue_from_outside(dev: Template, manifest: Manifest) -> None:
     [topic] = properties(dev, "AWS::SNS::Topic")
     policies = {
         policy["Queues"][0]["Ref"]: policy["PolicyDocument"]["Statement"]
         for policy in properties(dev, "AWS::SQS::QueuePolicy").values()
     }
+    # Where no event comes, only Scheduler sends, in a role of the stack.
+    silent = [
+        name
+        for function in manifest.functions
+        if not function.triggers
+        for queue, properties in [queue_of(dev, function)]
+        for name in (queue, properties["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0])
+    ]
+    assert silent
     for queue, statements in policies.items():
-        assert [s for s in statements if s["Effect"] == "Allow"] == [
+        allowed = [s for s in statements if s["Effect"] == "Allow"]
+        if queue in silent:
+            assert allowed == []
+            continue
+        assert allowed == [
             {
                 "Action": "sqs:SendMessage",
                 "Condition": {"ArnEquals": {"aws:SourceArn": {"Ref": topic}}},
@@ -152,7 +216,7 @@ def test_what_cannot_be_delivered_is_left_in_the_dead_letter_queue(
 ) -> None:
     """And no event comes before its queue lets the topic send."""
     subscriptions = dev.find_resources("AWS::SNS::Subscription").values()
-    assert len(subscriptions) == len(manifest.functions)
+    assert len(subscriptions) == sum(bool(function.triggers) for function in manifest.functions)
     for subscription in subscriptions:
         target = subscription["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]
         assert "DeadLetters" in target["Fn::GetAtt"][0]
@@ -334,9 +398,10 @@ def test_as_many_functions_as_are_allowed_fit_into_a_stack(
 ) -> None:
     names = list(template["Resources"])
     per_function = sum(name.startswith("Functionwarehousereserve") for name in names)
-    rest = len(names) - len(manifest.functions) * per_function
-    assert per_function > 0
-    assert rest + MAX_FUNCTIONS * per_function <= 500
+    rest = sum(not name.startswith("Functionwarehouse") for name in names)
+    assert per_function == FUNCTION_RESOURCES
+    assert MAX_FUNCTIONS * per_function <= MAX_FUNCTION_RESOURCES
+    assert rest + MAX_FUNCTION_RESOURCES <= 500
     bytes_per_function = len(json.dumps(template, indent=1)) / len(manifest.functions)
     assert MAX_FUNCTIONS * bytes_per_function <= 1_000_000
 
@@ -352,6 +417,7 @@ NAMES = {
     "AWS::S3::Bucket": "BucketName",
     "AWS::SNS::Topic": "TopicName",
     "AWS::SQS::Queue": "QueueName",
+    "AWS::Scheduler::Schedule": "Name",
     "AWS::Scheduler::ScheduleGroup": "Name",
 }
 

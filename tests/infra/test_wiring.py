@@ -68,10 +68,11 @@ def dev(synthesis: Synthesis) -> Template:
 
 @pytest.fixture(scope="module")
 def deployed(dev: Template) -> dict[str, dict[str, Any]]:
-    """By function, all that its worker, queues and subscription are in the stack."""
+    """By function, all that its worker, queues, subscription and schedules are in the stack."""
     queues = properties(dev, "AWS::SQS::Queue")
     subscriptions = properties(dev, "AWS::SNS::Subscription").values()
     mappings = properties(dev, "AWS::Lambda::EventSourceMapping").values()
+    schedules = properties(dev, "AWS::Scheduler::Schedule").values()
     found = {}
     for name, worker in properties(dev, "AWS::Lambda::Function").items():
         function = worker["Environment"]["Variables"].get("TIDEGATE_FUNCTION")
@@ -79,13 +80,14 @@ def deployed(dev: Template) -> dict[str, dict[str, Any]]:
             continue
         [mapping] = [m for m in mappings if m["FunctionName"] == {"Ref": name}]
         queue = queues[target(mapping["EventSourceArn"])]
-        [subscription] = [s for s in subscriptions if s["Endpoint"] == mapping["EventSourceArn"]]
+        arn = mapping["EventSourceArn"]
         found[function] = {
             "worker": worker,
             "mapping": mapping,
             "queue": queue,
             "dead_letters": queues[target(queue["RedrivePolicy"]["deadLetterTargetArn"])],
-            "subscription": subscription,
+            "subscriptions": [s for s in subscriptions if s["Endpoint"] == arn],
+            "schedules": [s for s in schedules if s["Target"]["Arn"] == arn],
         }
     return found
 
@@ -97,7 +99,7 @@ def target(arn: Mapping[str, Any]) -> str:
     return name
 
 
-@pytest.fixture(params=["warehouse-audit.all", "warehouse-reserve"])
+@pytest.fixture(params=["warehouse-audit.all", "warehouse-count", "warehouse-reserve"])
 def function(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -133,19 +135,40 @@ def test_the_queues_are_alike(made: Any, deployed: Any, function: str) -> None:
 
 
 def test_the_subscriptions_are_alike(made: Any, deployed: Any, function: str) -> None:
-    stack = deployed[function]["subscription"]
     queue_arn = queue_attributes(queue_name(function))["QueueArn"]
     sns = client("sns")
-    [arn] = [
+    arns = [
         subscription["SubscriptionArn"]
         for subscription in sns.list_subscriptions()["Subscriptions"]
         if subscription["Endpoint"] == queue_arn
     ]
+    if function == "warehouse-count":
+        assert arns == deployed[function]["subscriptions"] == [], "no event starts it"
+        return
+    [arn], [stack] = arns, deployed[function]["subscriptions"]
     here = sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
     assert json.loads(here["FilterPolicy"]) == stack["FilterPolicy"]
     assert here.get("FilterPolicyScope", "MessageAttributes") == "MessageAttributes"
     assert "FilterPolicyScope" not in stack
     assert (here["RawMessageDelivery"] == "true") is stack["RawMessageDelivery"] is True
+
+
+def test_the_schedules_are_alike(made: Any, deployed: Any, function: str) -> None:
+    scheduler = client("scheduler")
+    queue_arn = queue_attributes(queue_name(function))["QueueArn"]
+    found = [
+        scheduler.get_schedule(Name=schedule["Name"], GroupName=schedule["GroupName"])
+        for schedule in scheduler.list_schedules(GroupName=PREFIX)["Schedules"]
+    ]
+    here = [schedule for schedule in found if schedule["Target"]["Arn"] == queue_arn]
+    assert bool(here) is (function == "warehouse-count")
+    assert sorted(map(times, here)) == sorted(map(times, deployed[function]["schedules"]))
+
+
+def times(schedule: Mapping[str, Any]) -> tuple[str, str, str]:
+    """When a schedule fires, and the cron that it tells."""
+    cron = json.loads(schedule["Target"]["Input"])["cron"]
+    return schedule["ScheduleExpression"], schedule["ScheduleExpressionTimezone"], cron
 
 
 def test_the_event_source_mappings_are_alike(made: Any, deployed: Any, function: str) -> None:

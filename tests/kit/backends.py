@@ -22,7 +22,7 @@ from tidegate.host import PythonHost
 from tidegate.ids import run_id_of
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
 from tidegate.manifest import Manifest
-from tidegate.message import EventMessage
+from tidegate.message import EventMessage, decode_message
 from tidegate.run import Run
 from tidegate.schedule import Delivery
 from tidegate.settings import Settings
@@ -88,7 +88,7 @@ class MemoryBackend:
 
     def take(self, function: Function) -> list[EventMessage]:
         while (due := self._timeline.pop()) is not None:
-            self._taken[due.function_id].append(EventMessage.decode(due.text))
+            self._taken[due.function_id].append(decode_message(due.text))
         taken, self._taken[function.id] = self._taken[function.id], []
         return taken
 
@@ -299,6 +299,7 @@ class Player:
             runs=through("runs", backend.runs),
             steps=through("steps", self.steps),
             delivery=through("queue", backend.queue()),
+            store=admission.store.put,
             announce=admission.deliver,
             manifest=Manifest.of([SUBJECT, LISTENER]),
             clock=backend.clock,

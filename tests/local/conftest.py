@@ -9,8 +9,9 @@ import pytest
 
 from tidegate import registry
 from tidegate.aws import client
+from tidegate.cron import TriggerCron
 from tidegate.local.cloud import Cloud
-from tidegate.manifest import FunctionManifest, Manifest
+from tidegate.manifest import CronManifest, FunctionManifest, Manifest
 from tidegate.trigger import TriggerEvent
 
 _numbers = itertools.count()
@@ -28,13 +29,16 @@ def cloud():
 def function():
     """Makes the manifest of a function."""
 
-    def make(function_id="shop-hello", *events, retries=4, timeout_s=120):
+    def make(function_id="shop-hello", *events, retries=4, timeout_s=120, crons=()):
+        if not events and not crons:
+            events = ["app/hello"]
         return FunctionManifest(
             id=function_id,
             app_id="shop",
             name=function_id,
             module="shop",
-            triggers=tuple(TriggerEvent(event=event) for event in events or ["app/hello"]),
+            triggers=tuple(TriggerEvent(event=event) for event in events),
+            crons=tuple(CronManifest.of(TriggerCron(cron=cron)) for cron in crons),
             retries=retries,
             timeout_s=timeout_s,
         )

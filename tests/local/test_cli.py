@@ -46,10 +46,12 @@ def introduction(process):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_what_to_send_and_ends_when_asked(run, app_folder, number):
-    app_folder.write("app.py", APP, answer="hi")
+    both = '[TriggerEvent(event="app/hello"), TriggerCron(cron="0 9 1 1 *")]'
+    code = APP.replace('TriggerEvent(event="app/hello")', both)
+    app_folder.write("app.py", code.replace("Client,", "Client, TriggerCron,"), answer="hi")
     process = run("app.py", "--port", "0")
     text = introduction(process)
-    assert re.search(r"shop-hello +app/hello", text)
+    assert re.search(r"shop-hello +app/hello, 0 9 1 1 \*\n", text)
     url, body = re.search(r"curl (\S+) -d '(.*)'", text).groups()
     assert httpx.post(url, content=body).json()["status"] == 200
     line = next(line for line in process.stdout if "run completed" in line)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tidegate.aws import client
-from tidegate.local.cloud import queue_name
+from tidegate.local.cloud import PREFIX, queue_name
 from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, TABLES, Manifest
 from tidegate.settings import Settings
 
@@ -132,3 +132,94 @@ def test_every_function_id_gives_a_name_that_sqs_takes(cloud, function, manifest
 def test_different_functions_have_different_queues():
     ids = ["a.b", "a-b", "a_b", "x" * 100 + "1", "x" * 100 + "2"]
     assert len({queue_name(function_id) for function_id in ids}) == len(ids)
+
+
+# --- crons ----------------------------------------------------------------------------------------
+
+
+def cron_schedules():
+    """Every schedule there is, by its time zone, expression and target."""
+    scheduler = client("scheduler")
+    found = [
+        scheduler.get_schedule(GroupName=PREFIX, Name=schedule["Name"])
+        for schedule in scheduler.list_schedules(GroupName=PREFIX)["Schedules"]
+    ]
+    return {
+        (s["ScheduleExpressionTimezone"], s["ScheduleExpression"], s["Target"]["Arn"]): s
+        for s in found
+    }
+
+
+def test_a_cron_has_a_schedule_that_sends_its_ticks(cloud, function, manifest):
+    cloud.provision(manifest(function("shop-report", crons=["TZ=Asia/Tokyo 0 9 13 * FRI"])))
+    wiring = cloud.wiring["shop-report"]
+    schedules = cron_schedules()
+    assert set(schedules) == {
+        ("Asia/Tokyo", "cron(0 9 13 * ? *)", wiring.queue_arn),
+        ("Asia/Tokyo", "cron(0 9 ? * FRI *)", wiring.queue_arn),
+    }
+    for schedule in schedules.values():
+        assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+        assert schedule["State"] == "ENABLED"
+        assert schedule["Target"]["DeadLetterConfig"] == {"Arn": wiring.dead_letter_arn}
+        assert json.loads(schedule["Target"]["Input"]) == {
+            "cron": "TZ=Asia/Tokyo 0 9 13 * FRI",
+            "env": "dev",
+            "scheduled_at": "<aws.scheduler.scheduled-time>",
+        }
+
+
+def test_schedules_follow_their_functions(cloud, function, manifest):
+    client("scheduler").create_schedule(
+        GroupName=PREFIX,
+        Name="a-delay",
+        ScheduleExpression="at(2030-01-01T00:00:00)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": "arn:aws:sqs:::q", "RoleArn": "arn:aws:iam::1:role/r"},
+    )
+    cloud.provision(
+        manifest(
+            function("stays", crons=["0 1 * * *"]),
+            function("changes", crons=["0 2 * * *", "0 3 * * *"]),
+            function("goes", crons=["0 4 * * *"]),
+        )
+    )
+    assert len(cron_schedules()) == 5
+    created = {key: s["CreationDate"] for key, s in cron_schedules().items()}
+    cloud.provision(
+        manifest(
+            function("stays", crons=["0 1 * * *"]),
+            function("changes", crons=["0 3 * * *", "TZ=Europe/Berlin 0 3 * * *"]),
+            function("comes", crons=["0 1 * * *"]),
+        )
+    )
+    queues = {name: wiring.queue_arn for name, wiring in cloud.wiring.items()}
+    after = cron_schedules()
+    assert set(after) == {
+        ("UTC", "at(2030-01-01T00:00:00)", "arn:aws:sqs:::q"),
+        ("UTC", "cron(0 1 * * ? *)", queues["stays"]),
+        ("UTC", "cron(0 3 * * ? *)", queues["changes"]),
+        ("Europe/Berlin", "cron(0 3 * * ? *)", queues["changes"]),
+        ("UTC", "cron(0 1 * * ? *)", queues["comes"]),
+    }
+    kept = ("UTC", "cron(0 1 * * ? *)", queues["stays"])
+    assert after[kept]["CreationDate"] == created[kept]
+    client("scheduler").delete_schedule(GroupName=PREFIX, Name="a-delay")
+
+
+def test_a_function_with_crons_only_has_no_subscription(cloud, function, manifest):
+    def subscriptions():
+        topic = client("sns").list_subscriptions_by_topic(TopicArn=cloud.topic_arn)
+        return [subscription["Endpoint"] for subscription in topic["Subscriptions"]]
+
+    cloud.provision(manifest(function("a", crons=["0 1 * * *"])))
+    assert cloud.wiring["a"].subscription_arn is None
+    assert subscriptions() == []
+    cloud.provision(manifest(function("a", "app/hello", crons=["0 1 * * *"])))
+    assert subscriptions() == [cloud.wiring["a"].queue_arn]
+    publish(cloud, "app/hello")
+    assert bodies(cloud.wiring["a"].queue_url) == ["app/hello"]
+    cloud.provision(manifest(function("a", crons=["0 1 * * *"])))
+    assert subscriptions() == []
+    cloud.provision(manifest())
+    assert cloud.wiring == {}

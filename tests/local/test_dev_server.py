@@ -1,5 +1,6 @@
 """The dev server in this process: production's handlers, from an HTTP request to a function."""
 
+import json
 import logging
 import os
 import socket
@@ -10,6 +11,7 @@ import boto3
 import httpx
 import pytest
 
+from tests.clock import FakeClock
 from tidegate.errors import ConfigurationError
 from tidegate.local.app_modules import LoadError
 from tidegate.local.cloud import Cloud
@@ -209,3 +211,52 @@ def test_a_stopped_cloud_leaves_no_trace(monkeypatch):
     cloud.stop()
     assert dict(os.environ) == before
     assert not folder.exists()
+
+
+CRON_APP = """
+from tidegate import Client, TriggerCron
+client = Client(app_id="shop")
+
+@client.create_function(fn_id="report", trigger=TriggerCron(cron="{cron}"))
+def report(ctx):
+    return ctx.event.data
+"""
+
+
+def test_a_cron_starts_a_function_when_the_clock_says_so(serve, app_folder, records, eventually):
+    app_folder.write("app.py", CRON_APP, cron="0 * * * *")
+    now_ms = time.time_ns() // 1_000_000
+    hour_ms = now_ms - now_ms % 3_600_000
+    clock = FakeClock(hour_ms - 1_000)
+    server = serve(clock=clock)
+    [function] = httpx.get(f"{server.url}/v1/functions").json()["data"]
+    assert function["triggers"] == [{"cron": "0 * * * *"}]
+    clock.advance(seconds=1)
+    eventually(lambda: records.outputs())
+    [output] = map(json.loads, records.outputs())
+    scheduled = time.strftime("%Y-%m-%dT%H:00:00Z", time.gmtime(hour_ms / 1000))
+    assert output == {"cron": "0 * * * *", "scheduledAt": scheduled, "fireAt": scheduled}
+    [started] = [r for r in records.kept if r.getMessage() == "run started"]
+    event = httpx.get(f"{server.url}/v1/events/{started.event_id}").json()["data"]
+    assert (event["name"], event["id"]) == ("inngest/scheduled.timer", scheduled)
+    assert (event["data"], event["ts"]) == (output, hour_ms)
+    [run] = httpx.get(f"{server.url}/v1/events/{started.event_id}/runs").json()["data"]
+    assert (run["run_id"], run["status"]) == (started.run_id, "Completed")
+    assert httpx.get(f"{server.url}/v1/events").json()["data"] == [], "it is of the system"
+
+
+class HurryingClock(FakeClock):
+    """Lets a minute pass whenever somebody looks."""
+
+    def now_ms(self):
+        self.advance(seconds=60)
+        return self.ms
+
+
+def test_reloading_changes_a_cron(serve, app_folder, records, eventually):
+    app_folder.write("app.py", CRON_APP, cron="0 0 29 2 *")
+    server = serve(clock=HurryingClock(time.time_ns() // 1_000_000 - 3_600_000))
+    app_folder.write("app.py", CRON_APP, cron="* * * * *")
+    server.reload()
+    eventually(lambda: records.outputs())
+    assert json.loads(records.outputs()[0])["cron"] == "* * * * *"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tidegate import Client, Context, ContextSync, Event, EventModel, TriggerEvent
+from tidegate import Client, Context, ContextSync, Event, EventModel, TriggerCron, TriggerEvent
 
 client = Client(app_id="typing")
 
@@ -39,6 +39,10 @@ def no_class(ctx: ContextSync) -> None: ...
 
 @client.create_function(fn_id="f", trigger=TriggerEvent(event="typing/plain"))  # E: arg-type
 def class_for_a_name(ctx: ContextSync[CheckedOut]) -> None: ...
+
+
+@client.create_function(fn_id="g", trigger=TriggerCron(cron="0 9 * * *"))  # E: arg-type
+def class_for_a_cron(ctx: ContextSync[CheckedOut]) -> None: ...
 
 
 def plain(ctx: ContextSync) -> Any:

@@ -5,7 +5,16 @@ from typing import Any, assert_type
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
 
-from tidegate import Client, Context, ContextSync, Event, EventModel, Function, TriggerEvent
+from tidegate import (
+    Client,
+    Context,
+    ContextSync,
+    Event,
+    EventModel,
+    Function,
+    TriggerCron,
+    TriggerEvent,
+)
 
 client = Client(app_id="typing")
 
@@ -76,6 +85,18 @@ def without_class(ctx: ContextSync) -> str:
 @client.create_function(fn_id="plain-async", trigger=[TriggerEvent(event="typing/plain")])
 async def without_class_async(ctx: Context) -> None:
     assert_type(ctx.event.data, dict[str, Any])
+
+
+@client.create_function(fn_id="cron", trigger=TriggerCron(cron="0 9 * * *"))
+def by_the_clock(ctx: ContextSync) -> str:
+    return str(assert_type(ctx.event.data, dict[str, Any])["scheduledAt"])
+
+
+@client.create_function(
+    fn_id="clock-or-event",
+    trigger=[TriggerEvent(event=CheckedOut), TriggerCron(cron="0 9 * * *")],
+)
+async def by_the_clock_or_an_event(ctx: Context[CheckedOut | dict[str, Any]]) -> None: ...
 
 
 def registered() -> Function:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tidegate.manifest import FunctionManifest, Manifest
+from tidegate.cron import TriggerCron
+from tidegate.manifest import CronManifest, FunctionManifest, Manifest
 from tidegate.settings import Settings
 from tidegate.trigger import TriggerEvent
 
@@ -48,6 +49,8 @@ NEVER = (
     "mypy_boto3_sqs",
     "types_boto3",
     "httpx",
+    "cronsim",
+    "tidegate.cron_expression",
 )
 POWERTOOLS = tuple(
     f"aws_lambda_powertools.{part}"
@@ -88,6 +91,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         name="Send the receipt",
         module="functions.shop.checkout",
         triggers=(TriggerEvent(event="storefront/cart.checkout.completed"),),
+        crons=(CronManifest.of(TriggerCron(cron="0 5 * * *")),),
         retries=10,
         timeout_s=120,
     )

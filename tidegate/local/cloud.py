@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from tidegate.manifest import (
     Manifest,
     Table,
 )
+from tidegate.message import CronMessage
 from tidegate.settings import Settings
 
 PREFIX = "tidegate"
@@ -60,7 +62,7 @@ class FunctionWiring:
         function: the function as it is deployed.
         queue_url, queue_arn: its queue; visibility timeout and receives as the manifest says.
         dead_letter_url, dead_letter_arn: where messages go that were received too often.
-        subscription_arn: the queue's raw, filtered subscription to the topic.
+        subscription_arn: the queue's raw, filtered subscription to the topic, if events start it.
         batch_size: the most messages of one invocation.
         max_concurrency: the most invocations at once.
     """
@@ -70,7 +72,7 @@ class FunctionWiring:
     queue_arn: str
     dead_letter_url: str
     dead_letter_arn: str
-    subscription_arn: str
+    subscription_arn: str | None
     batch_size: int = BATCH_SIZE
     max_concurrency: int = MAX_CONCURRENCY
 
@@ -116,17 +118,21 @@ class Cloud:
     def provision(self, manifest: Manifest) -> None:
         """Make what the manifest's functions need; as a deployment does, change what has changed.
 
-        New functions get queues and a subscription, changed triggers change the filter, functions
-        that are gone lose their subscription. A queue stays with its messages, for when its
-        function comes back.
+        New functions get queues, a subscription and schedules, changed triggers change the filter
+        and the schedules, functions that are gone lose both. A queue stays with its messages, for
+        when its function comes back.
         """
-        gone = self.wiring.keys() - {function.id for function in manifest.functions}
-        for function_id in gone:
-            client("sns").unsubscribe(SubscriptionArn=self.wiring.pop(function_id).subscription_arn)
+        for function_id, before in list(self.wiring.items()):
+            function = manifest.function(function_id)
+            if before.subscription_arn and (function is None or function.filter_policy is None):
+                client("sns").unsubscribe(SubscriptionArn=before.subscription_arn)
+            if function is None:
+                del self.wiring[function_id]
         for function in manifest.functions:
-            before = self.wiring.get(function.id)
-            if before is None or before.function != function:
+            wired = self.wiring.get(function.id)
+            if wired is None or wired.function != function:
                 self.wiring[function.id] = self._wire(function)
+        self._schedule_crons()
         manifest.write(self.manifest_path)
 
     def ingest_environment(self) -> dict[str, str]:
@@ -166,9 +172,9 @@ class Cloud:
             bucket=_BUCKET,
             manifest=str(self.manifest_path),
             auth="open",
-            default_env="dev",
+            default_env=_ENV,
             schedule_group=PREFIX,
-            schedule_role_arn=f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-scheduler",
+            schedule_role_arn=_SCHEDULE_ROLE,
             **values,
         )
 
@@ -195,11 +201,56 @@ class Cloud:
             queue_arn=queue_arn,
             dead_letter_url=dead_letter_url,
             dead_letter_arn=dead_letter_arn,
-            subscription_arn=_subscribe(self.topic_arn, queue_arn, function.filter_policy),
+            subscription_arn=None
+            if function.filter_policy is None
+            else _subscribe(self.topic_arn, queue_arn, function.filter_policy),
         )
+
+    def _schedule_crons(self) -> None:
+        """Let there be a schedule for each expression of the functions' crons, and no others."""
+        scheduler = client("scheduler")
+        wanted = {
+            schedule["Name"]: schedule
+            for wiring in self.wiring.values()
+            for schedule in _cron_schedules(wiring)
+        }
+        pages = scheduler.get_paginator("list_schedules").paginate(
+            GroupName=PREFIX, NamePrefix=_CRON_PREFIX
+        )
+        there = {schedule["Name"] for page in pages for schedule in page["Schedules"]}
+        for name in there - wanted.keys():
+            scheduler.delete_schedule(GroupName=PREFIX, Name=name)
+        for name in wanted.keys() - there:
+            scheduler.create_schedule(**wanted[name])
 
 
 _BUCKET = f"{PREFIX}-payloads"
+_ENV = "dev"
+_SCHEDULE_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-scheduler"
+_CRON_PREFIX = "cron-"
+
+
+def _cron_schedules(wiring: FunctionWiring) -> Iterator[dict[str, Any]]:
+    """The schedules of a function's crons, as Scheduler's API takes them.
+
+    A schedule's name is a hash of all that it consists of, so one that has changed is another one.
+    """
+    for cron in wiring.function.crons:
+        for expression in cron.schedules:
+            what = "\n".join((wiring.function.id, cron.cron, cron.timezone, expression))
+            yield {
+                "GroupName": PREFIX,
+                "Name": _CRON_PREFIX + hashlib.sha256(what.encode()).hexdigest()[:32],
+                "ScheduleExpression": expression,
+                "ScheduleExpressionTimezone": cron.timezone,
+                "FlexibleTimeWindow": {"Mode": "OFF"},
+                "Target": {
+                    "Arn": wiring.queue_arn,
+                    "RoleArn": _SCHEDULE_ROLE,
+                    "Input": CronMessage.template(cron.cron, _ENV),
+                    "DeadLetterConfig": {"Arn": wiring.dead_letter_arn},
+                },
+            }
 
 
 def queue_name(function_id: str) -> str:

@@ -1,6 +1,6 @@
-"""An app of two functions, in a module of its own, for the tests of the stack."""
+"""An app of three functions, in a module of its own, for the tests of the stack."""
 
-from tidegate import Client, ContextSync, TriggerEvent
+from tidegate import Client, ContextSync, TriggerCron, TriggerEvent
 
 client = Client(app_id="warehouse")
 
@@ -21,3 +21,14 @@ def reserve(ctx: ContextSync) -> str:
 )
 def audit(ctx: ContextSync) -> None:
     ctx.logger.info("seen")
+
+
+@client.create_function(
+    fn_id="count",
+    trigger=[
+        TriggerCron(cron="TZ=Europe/Berlin 0 5 * * MON-SAT", jitter="1m"),
+        TriggerCron(cron="30 23 1 * SUN"),
+    ],
+)
+def count(ctx: ContextSync) -> None:
+    ctx.logger.info("counted")
