@@ -77,6 +77,7 @@ def engine_of(
         steps=steps,
         delivery=NoQueue(),
         announce=sent.append,
+        store=sent.append,
         manifest=Manifest.of([function]),
         clock=FakeClock(run.ended_ms or 0),
     )
