@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tidegate.aws import AWS_ERRORS, client, concurrently, is_throttled, unavailable
-from tidegate.batch import chunks, until_empty
+from tidegate.aws import AWS_ERRORS, client, concurrently, unavailable
+from tidegate.batch_put import put_items
 from tidegate.clock import Clock
 from tidegate.encoding import decode
 from tidegate.event import AcceptedEvent
@@ -18,10 +18,6 @@ from tidegate.payload import PayloadStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
-
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html: 25 puts
-# and 16 MB; a batch of inlined bodies stays far below the latter.
-_MAX_BATCH = 25
 
 
 @dataclass(frozen=True)
@@ -52,24 +48,8 @@ class EventStore:
             PlatformError: not all of them could be stored.
         """
         by_key = {(event.env, event.internal_id): event for event in events}
-        concurrently(self._put_batch, chunks(list(by_key.values()), _MAX_BATCH))
-
-    def _put_batch(self, events: list[AcceptedEvent]) -> None:
-        until_empty(
-            self._write,
-            [{"PutRequest": {"Item": self._item(event)}} for event in events],
-            self.clock,
-            "events could not be stored",
-        )
-
-    def _write(self, requests: list[Any]) -> list[Any]:
-        try:
-            answer = client("dynamodb").batch_write_item(RequestItems={self.table: requests})
-        except AWS_ERRORS as error:
-            if is_throttled(error):
-                return requests
-            raise unavailable("events could not be stored", error) from error
-        return list(answer.get("UnprocessedItems", {}).get(self.table, []))
+        items = [self._item(event) for event in by_key.values()]
+        put_items(self.table, items, self.clock, "events could not be stored")
 
     def _item(self, event: AcceptedEvent) -> dict[str, Value]:
         item: dict[str, Value] = {

@@ -35,7 +35,7 @@ from tidegate.step import Op, StepId, StepIds, StepRecord, StepState
 _MAX_THREADS = 16
 _MAX_FAILURE_LENGTH = 16_000
 
-# The step whose handler runs at the moment, and the session that a plain `@step` function joins.
+# The step whose handler runs at the moment, and the call of a function that `@step` joins.
 _inside_step: contextvars.ContextVar[str | None] = contextvars.ContextVar("step", default=None)
 current: contextvars.ContextVar[Session | None] = contextvars.ContextVar("session", default=None)
 

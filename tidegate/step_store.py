@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
-from tidegate.aws import AWS_ERRORS, client, error_code, is_throttled, unavailable
-from tidegate.batch import chunks, until_empty
+from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
+from tidegate.batch_put import put_items
 from tidegate.clock import Clock
 from tidegate.large import is_large, payload_key
 from tidegate.manifest import STEPS
@@ -21,8 +21,6 @@ from tidegate.step import Op, StepId, StepRecord, StepState
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
 
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
-_MAX_BATCH = 25
 _SAFETY_MS = 2 * 86_400_000
 
 
@@ -119,22 +117,7 @@ class StepStore:
         kept_ms = until_ms + self.retention_s * 1000
         soon = [r for r in records if r.is_done and r.kept_ms < until_ms + _SAFETY_MS]
         items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in soon]
-        for chunk in chunks(items, _MAX_BATCH):
-            until_empty(
-                self._write,
-                [{"PutRequest": {"Item": item}} for item in chunk],
-                self.clock,
-                "the steps could not be kept",
-            )
-
-    def _write(self, requests: list[Any]) -> list[Any]:
-        try:
-            answer = client("dynamodb").batch_write_item(RequestItems={self.table: requests})
-        except AWS_ERRORS as error:
-            if is_throttled(error):
-                return requests
-            raise unavailable("the steps could not be kept", error) from error
-        return list(answer.get("UnprocessedItems", {}).get(self.table, []))
+        put_items(self.table, items, self.clock, "the steps could not be kept")
 
     def _with_memo(self, record: StepRecord) -> StepRecord:
         if record.memo_key is None:

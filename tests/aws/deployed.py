@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from moto.backends import get_backend
 
 from tests.aws.conftest import ENV, Stage, batch, record_of
 from tidegate.aws import client
 from tidegate.context import ContextSync
+from tidegate.event import Event
 from tidegate.function import Function, Handler, make_function
 from tidegate.ids import run_id_of
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
@@ -102,3 +104,26 @@ def raising(error: BaseException) -> Callable[..., Any]:
         raise error
 
     return call
+
+
+class ProcessDied(BaseException):
+    """Stands for the end of the process: nothing behind it happens."""
+
+
+def dies(patch: pytest.MonkeyPatch, at: str) -> None:
+    """Make the process die at a call of AWS, such as `sns.publish_batch`."""
+    service, operation = at.split(".")
+
+    def die(**_: Any) -> None:
+        raise ProcessDied
+
+    patch.setattr(client(service), operation, die)  # type: ignore[call-overload]
+
+
+def listener(stage: Stage, *names: str) -> Function:
+    triggers = [TriggerEvent(event=name) for name in names]
+    return function_of(lambda ctx: None, fn_id="listener", trigger=triggers)
+
+
+def announced(stage: Stage, heard: Function) -> list[Event]:
+    return [message.event.event for message in stage.messages(heard)]
