@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aws_cdk import Duration
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -15,11 +13,9 @@ from infra.alarms import QueueAlarms
 from infra.config import Config
 from infra.handler_lambda import HandlerLambda
 from infra.permissions import Permissions
+from infra.subscription import DEAD_LETTER_RETENTION, subscribe
 from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest
 from tidegate.settings import Settings
-
-# The longest that SQS keeps messages.
-DEAD_LETTER_RETENTION = Duration.days(14)
 
 # What the worker's handler is told.
 _SETTINGS = (
@@ -28,6 +24,7 @@ _SETTINGS = (
     "events_table",
     "runs_table",
     "steps_table",
+    "waits_table",
     "topic_arn",
     "bucket",
     "manifest",
@@ -35,6 +32,7 @@ _SETTINGS = (
     "queue_arn",
     "dead_letter_url",
     "dead_letter_arn",
+    "matcher_queue_url",
     "schedule_group",
     "schedule_role_arn",
     "retention_days",
@@ -50,6 +48,7 @@ class FunctionWorker(Construct):
         code: the asset that all Lambdas share.
         settings: where the stage's resources are.
         permissions: what its role may do.
+        matcher: the queue where it asks for looks at past events.
     """
 
     def __init__(
@@ -62,6 +61,7 @@ class FunctionWorker(Construct):
         code: lambda_.Code,
         settings: Settings,
         permissions: Permissions,
+        matcher: sqs.Queue,
     ) -> None:
         super().__init__(scope, construct_id)
         self.dead_letters = sqs.Queue(
@@ -81,7 +81,7 @@ class FunctionWorker(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
-        self._subscribe(permissions.topic, function)
+        subscribe(self, permissions.topic, self.queue, function.filter_policy)
         permissions.schedules.may_send_to(self.queue, self.dead_letters)
         worker = HandlerLambda(
             self,
@@ -92,7 +92,7 @@ class FunctionWorker(Construct):
             config=config,
             timeout_s=function.timeout_s,
             environment=self._settings(settings, function).environment(*_SETTINGS),
-            permissions=permissions.worker(self.queue, self.dead_letters),
+            permissions=permissions.worker(self.queue, self.dead_letters, matcher),
         )
         # Concurrency is limited here and not reserved on the Lambda: of a reserved one the pollers
         # know nothing, and what they fetch too much of ends up dead though it never failed.
@@ -104,26 +104,12 @@ class FunctionWorker(Construct):
             report_batch_item_failures=True,
         )
         QueueAlarms(
-            self, "Alarms", function=function, queue=self.queue, dead_letters=self.dead_letters
-        )
-
-    def _subscribe(self, topic: sns.Topic, function: FunctionManifest) -> None:
-        self.queue.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[iam.ServicePrincipal("sns.amazonaws.com")],
-                actions=["sqs:SendMessage"],
-                resources=[self.queue.queue_arn],
-                conditions={"ArnEquals": {"aws:SourceArn": topic.topic_arn}},
-            )
-        )
-        sns.CfnSubscription(
             self,
-            "Subscription",
-            topic_arn=topic.topic_arn,
-            protocol="sqs",
-            endpoint=self.queue.queue_arn,
-            filter_policy=function.filter_policy,
-            raw_message_delivery=True,
+            "Alarms",
+            name=function.id,
+            visibility_timeout_s=function.visibility_timeout_s,
+            queue=self.queue,
+            dead_letters=self.dead_letters,
         )
 
     def _settings(self, settings: Settings, function: FunctionManifest) -> Settings:

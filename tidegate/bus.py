@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,13 +33,26 @@ class Bus:
     topic_arn: str
     clock: Clock
 
-    def publish(self, events: Sequence[AcceptedEvent]) -> None:
+    def publish(self, events: Sequence[AcceptedEvent], awaited: Container[str] = ()) -> None:
         """Publish events, at least once. Large bodies are in the bucket already.
+
+        Args:
+            events: the events.
+            awaited: the internal ids of those that a run may wait for; they go to the matcher, too.
 
         Raises:
             PlatformError: not all of them could be published.
         """
-        concurrently(self._publish_batch, _batches(events))
+        concurrently(self._publish_batch, _batches(events, awaited))
+
+    def send_to(self, function_id: str, message: EventMessage) -> None:
+        """Publish a message that reaches one function alone, at least once.
+
+        Raises:
+            PlatformError: it could not be published.
+        """
+        attributes = {"target": function_id, "env": message.event.env}
+        self._publish_batch([_entry("0", message, attributes)[0]])
 
     def _publish_batch(self, entries: list[Entry]) -> None:
         until_empty(self._send, entries, self.clock, "events could not be published")
@@ -55,11 +68,14 @@ class Bus:
         return [entry for entry in entries if entry["Id"] in failed]
 
 
-def _batches(events: Sequence[AcceptedEvent]) -> Iterator[list[Entry]]:
+def _batches(events: Sequence[AcceptedEvent], awaited: Container[str]) -> Iterator[list[Entry]]:
     batch: list[Entry] = []
     size = 0
     for number, event in enumerate(events):
-        entry, entry_bytes = _entry(str(number), event)
+        attributes = {"name": event.name, "env": event.env}
+        if event.internal_id in awaited:
+            attributes["waited"] = "true"
+        entry, entry_bytes = _entry(str(number), EventMessage.of(event), attributes)
         if batch and (len(batch) == _MAX_BATCH or size + entry_bytes > _MAX_BATCH_BYTES):
             yield batch
             batch, size = [], 0
@@ -69,9 +85,10 @@ def _batches(events: Sequence[AcceptedEvent]) -> Iterator[list[Entry]]:
         yield batch
 
 
-def _entry(entry_id: str, event: AcceptedEvent) -> tuple[Entry, int]:
-    text = EventMessage.of(event).encode()
-    attributes = {"name": event.name, "env": event.env}
+def _entry(
+    entry_id: str, message: EventMessage, attributes: Mapping[str, str]
+) -> tuple[Entry, int]:
+    text = message.encode()
     entry: Entry = {
         "Id": entry_id,
         "Message": text,

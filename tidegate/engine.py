@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,6 +22,7 @@ from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.host import Host
 from tidegate.ids import run_id_of
+from tidegate.invocation import INVOKED, Invocation
 from tidegate.journal import Journal, Steps
 from tidegate.manifest import Manifest
 from tidegate.message import EventMessage
@@ -30,6 +31,7 @@ from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
 from tidegate.step import StepRecord
 from tidegate.system_event import announcements
+from tidegate.waiting import RunWaits, Waiting
 
 logger = logging.getLogger("tidegate.engine")
 
@@ -55,6 +57,7 @@ class Engine:
         host: calls it.
         runs: its runs' records.
         steps: the records of its runs' steps.
+        waiting: what its runs wait for outside of themselves.
         delivery: its queue, for attempts that are due later.
         announce: stores and publishes system events.
         manifest: knows who listens to them.
@@ -66,6 +69,7 @@ class Engine:
     host: Host
     runs: RunStore
     steps: Steps
+    waiting: Waiting
     delivery: Delivery
     announce: Callable[[list[AcceptedEvent]], None]
     manifest: Manifest
@@ -85,12 +89,14 @@ class Engine:
             DeadLetterError: the message can never be handled.
             PlatformError: try again later.
         """
-        event = message.event
-        if not any(trigger.matches(event.name) for trigger in self.function.triggers):
-            # A changed subscription filter takes up to 15 minutes to be effective.
-            logger.debug("event not wanted", extra={"event_name": event.name})
+        if message.wakes:
+            self._wake(message, deadline_ms)
             return
-        event = message.with_body(self.runs.payloads)
+        event = self._wanted(message)
+        if event is None:
+            # A changed subscription filter takes up to 15 minutes to be effective.
+            logger.debug("event not wanted", extra={"event_name": message.event.name})
+            return
         run = self._new_run(event, deadline_ms)
         old = self.runs.create(run)
         if old is None and run.status == Status.SCHEDULED:
@@ -100,6 +106,25 @@ class Engine:
             self._attempt(run, event, message, {}, deadline_ms)
         else:
             self._resume(old, event, message, deadline_ms)
+
+    def _wanted(self, message: EventMessage) -> AcceptedEvent | None:
+        """The whole event, if it starts a run of this function."""
+        if any(trigger.matches(message.event.name) for trigger in self.function.triggers):
+            return message.with_body(self.runs.payloads)
+        if message.event.name != INVOKED:
+            return None
+        event = message.with_body(self.runs.payloads)
+        invocation = Invocation.of(event)
+        is_mine = invocation is not None and invocation.function_id == self.function.id
+        return event if is_mine else None
+
+    def _wake(self, message: EventMessage, deadline_ms: int) -> None:
+        """Go on with a run because what it waits for has happened; such a message starts none."""
+        env, event_id = message.event.env, message.event.internal_id
+        run = self.runs.get(env, run_id_of(env, self.function.id, event_id))
+        if run is not None:
+            event = message.with_body(self.runs.payloads)
+            self._resume(run, event, message, deadline_ms)
 
     def _new_run(self, event: AcceptedEvent, deadline_ms: int) -> Run:
         now_ms = self.clock.now_ms()
@@ -131,8 +156,8 @@ class Engine:
     ) -> None:
         """Go on with a run that is recorded already."""
         if run.has_ended:
-            # The worker that ended it may have died before it announced that.
-            self._announce(run, event)
+            # The worker that ended it may have died before anybody was told.
+            self._tell(run, event, self.steps.load(run).values())
             return
         now_ms = self.clock.now_ms()
         if run.lease and run.lease_until_ms > now_ms:
@@ -158,7 +183,7 @@ class Engine:
         last = replace(mine, attempt=run.attempt)
         if not self.runs.take(run, last):
             raise self._leased_by_other(run, mine.lease_until_ms)
-        self._fail(last, event, _DIED)
+        self._fail(last, event, _DIED, self.steps.load(last).values())
 
     def _leased_by_other(self, run: Run, until_ms: int) -> RunLeasedError:
         left_s = max(until_ms - self.clock.now_ms(), 0) // 1000 + 1
@@ -184,6 +209,7 @@ class Engine:
             run,
             records,
             self.steps,
+            RunWaits(self.waiting, run, event),
             max_attempts=self.function.max_attempts,
             max_steps=self.function.max_steps,
             hand_over_ms=deadline_ms - min(HAND_OVER_MS, left_ms // 2),
@@ -197,13 +223,13 @@ class Engine:
             # What fails from here on fails anew: it has all its attempts.
             run = replace(run, attempt=0)
         if isinstance(effect, RunSuspended):
-            self._suspend(run, journal.due_ms(), message)
+            self._suspend(run, journal, message)
         elif isinstance(effect, RunComplete):
-            self._end(run, event, Status.COMPLETED, effect.output)
+            self._end(run, event, Status.COMPLETED, effect.output, journal.awaiting())
         elif effect.retriable and run.attempt + 1 < self.function.max_attempts:
             self._retry(run, effect, message)
         else:
-            self._fail(run, event, effect.failure)
+            self._fail(run, event, effect.failure, journal.awaiting())
 
     def _waited_for(self, journal: Journal) -> bool:
         """Whether what a run waits for came so soon that this invocation goes on."""
@@ -214,13 +240,27 @@ class Engine:
         journal.begin_call()
         return True
 
-    def _suspend(self, run: Run, due_ms: int, message: EventMessage) -> None:
+    def _suspend(self, run: Run, journal: Journal, message: EventMessage) -> None:
+        due_ms = journal.due_ms()
         release = partial(self.runs.release, run, due_ms, attempt=run.attempt)
         if not self._patiently(run, release):
             self._log_lost(run)
             return
         self._log("run suspended", run, due_ms=due_ms)
-        self._deliver(replace(run, due_ms=due_ms), message)
+        if self._woken_meanwhile(run, journal.awaiting()):
+            self._deliver(replace(run, due_ms=0), message, wakes=True)
+        else:
+            self._deliver(replace(run, due_ms=due_ms), message)
+
+    def _woken_meanwhile(self, run: Run, awaiting: list[StepRecord]) -> bool:
+        """Whether what a run waits for came while it was leased.
+
+        The message that then should have woken it was sent back, and comes again much later.
+        """
+        if not awaiting:
+            return False
+        records = self.steps.load(run)
+        return any(not records[record.step.hashed].is_awaiting for record in awaiting)
 
     def _retry(self, run: Run, error: RunError, message: EventMessage) -> None:
         now_ms = self.clock.now_ms()
@@ -243,10 +283,19 @@ class Engine:
         )
         self._deliver(replace(run, due_ms=due_ms), message)
 
-    def _fail(self, run: Run, event: AcceptedEvent, failure: Failure) -> None:
-        self._end(run, event, Status.FAILED, encode(failure.as_dict()))
+    def _fail(
+        self, run: Run, event: AcceptedEvent, failure: Failure, records: Iterable[StepRecord]
+    ) -> None:
+        self._end(run, event, Status.FAILED, encode(failure.as_dict()), records)
 
-    def _end(self, run: Run, event: AcceptedEvent, status: Status, output: str) -> None:
+    def _end(
+        self,
+        run: Run,
+        event: AcceptedEvent,
+        status: Status,
+        output: str,
+        records: Iterable[StepRecord],
+    ) -> None:
         ended = replace(run, status=status, output=output, ended_ms=self.clock.now_ms())
         if not self._patiently(run, lambda: self.runs.end(run, ended)):
             self._log_lost(run)
@@ -268,7 +317,7 @@ class Engine:
                 duration_ms=duration_ms,
                 error=str(failure_of(output)),
             )
-        self._announce(ended, event)
+        self._tell(ended, event, records)
 
     def _patiently(self, run: Run, write: Callable[[], bool]) -> bool:
         """Repeat a write while the lease holds: the function has run, and if that is not recorded
@@ -281,13 +330,25 @@ class Engine:
                     raise
                 self.clock.sleep(_PAUSE_S)
 
-    def _announce(self, run: Run, event: AcceptedEvent) -> None:
-        events = announcements(run, event, self.runs.output_of(run), self.manifest)
+    def _tell(self, run: Run, event: AcceptedEvent, records: Iterable[StepRecord]) -> None:
+        """Tell of a run's end whoever wants to know; doing it again is harmless.
+
+        Args:
+            run: the ended run.
+            event: the event that started it.
+            records: its steps, or those of them that still wait.
+        """
+        output = self.runs.output_of(run)
+        self.waiting.report(run, event, output)
+        for record in records:
+            if record.is_awaiting:
+                self.waiting.stop(run, record)
+        events = announcements(run, event, output, self.manifest)
         if events:
             self.announce(events)
 
-    def _deliver(self, run: Run, message: EventMessage) -> None:
-        later = replace(message, wakes=False)
+    def _deliver(self, run: Run, message: EventMessage, *, wakes: bool = False) -> None:
+        later = replace(message, wakes=wakes)
         self.delivery.at(run.due_ms or 0, later.encode(), run.id)
 
     def _log(self, text: str, run: Run, **extra: object) -> None:

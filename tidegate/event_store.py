@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html: 25 puts
 # and 16 MB; a batch of inlined bodies stays far below the latter.
-_MAX_BATCH = 25
+MAX_BATCH = 25
 _DAY_MS = 86_400_000
 
 
@@ -52,7 +52,7 @@ class EventStore:
             PlatformError: not all of them could be stored.
         """
         by_key = {(event.env, event.internal_id): event for event in events}
-        concurrently(self._put_batch, chunks(list(by_key.values()), _MAX_BATCH))
+        concurrently(self._put_batch, chunks(list(by_key.values()), MAX_BATCH))
 
     def _put_batch(self, events: list[AcceptedEvent]) -> None:
         until_empty(

@@ -27,6 +27,7 @@ TABLES = (
     Table("events", sort_key="sk"),
     Table("runs", sort_key="sk"),
     Table("steps", sort_key="sk"),
+    Table("waits", sort_key="sk"),
     Table("keys"),
 )
 TTL_ATTRIBUTE = "expires_at"
@@ -57,12 +58,19 @@ ROUTES = (("/v1/{proxy+}", "api"), ("$default", "ingest"))
 HANDLERS = {
     "ingest": "functions.ingest.handler",
     "worker": "functions.worker.handler",
+    "matcher": "functions.matcher.handler",
     "api": "functions.api.handler",
 }
 
 # One Lambda invocation takes up to this many messages of a function's queue.
 BATCH_SIZE = 10
 MAX_CONCURRENCY = 50
+
+# The matcher gets the events that somebody waits for, which ingest marks.
+MATCHER_FILTER: dict[str, list[Any]] = {"waited": [{"exists": True}]}
+MATCHER_TIMEOUT_S = 60
+MATCHER_VISIBILITY_TIMEOUT_S = 6 * MATCHER_TIMEOUT_S
+MATCHER_MAX_RECEIVES = 10
 
 
 class FunctionManifest(BaseModel):
@@ -90,8 +98,12 @@ class FunctionManifest(BaseModel):
 
     @property
     def filter_policy(self) -> dict[str, list[Any]]:
-        """The filter of its queue's subscription to the topic."""
-        return filter_policy(self.triggers)
+        """The filter of its queue's subscription to the topic.
+
+        It lets through what starts the function, and what is sent to this function alone.
+        """
+        mine = {"target": [self.id]}
+        return {"$or": [filter_policy(self.triggers), mine]} if self.triggers else mine
 
     @property
     def visibility_timeout_s(self) -> int:

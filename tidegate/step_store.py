@@ -97,7 +97,7 @@ class StepStore:
         return replace(record, memo=self.payloads.get(record.memo_key))
 
     def _item(self, run: Run, record: StepRecord) -> dict[str, Value]:
-        kept_from_ms = max(record.started_ms, record.due_ms or 0)
+        kept_from_ms = max(record.started_ms, record.due_ms or 0, record.ended_ms or 0)
         item: dict[str, Value] = {
             "pk": {"S": _partition(run)},
             "sk": {"S": record.step.hashed},
@@ -112,6 +112,8 @@ class StepStore:
         for name, number in (("ended_ms", record.ended_ms), ("due_ms", record.due_ms)):
             if number is not None:
                 item[name] = {"N": str(number)}
+        if record.event_name:
+            item["event_name"] = {"S": record.event_name}
         if record.memo_key is not None:
             item["memo_key"] = {"S": record.memo_key}
         elif record.memo is not None:
@@ -137,4 +139,5 @@ def _record_of(item: Mapping[str, Any]) -> StepRecord:
         due_ms=number("due_ms"),
         memo=item["memo"]["S"] if "memo" in item else None,
         memo_key=item["memo_key"]["S"] if "memo_key" in item else None,
+        event_name=item["event_name"]["S"] if "event_name" in item else "",
     )

@@ -16,9 +16,12 @@ from tidegate.key import Keys, OpenKeys, StoredKeys
 from tidegate.logs import log_to_cloudwatch
 from tidegate.payload import PayloadStore
 from tidegate.settings import Settings
+from tidegate.wait_store import WaitStore
 
 log_to_cloudwatch()
-settings = Settings.read(os.environ, "dedup_table", "events_table", "topic_arn", "bucket")
+settings = Settings.read(
+    os.environ, "dedup_table", "events_table", "waits_table", "topic_arn", "bucket"
+)
 clock = SystemClock()
 keys: Keys = (
     OpenKeys(settings.default_env)
@@ -28,11 +31,14 @@ keys: Keys = (
 store = EventStore(
     settings.events_table, PayloadStore(settings.bucket), settings.retention_s, clock
 )
-ingest = Ingest(
-    keys,
-    Admission(DedupTable(settings.dedup_table), store, Bus(settings.topic_arn, clock), clock),
-    settings.max_request_bytes,
+admission = Admission(
+    DedupTable(settings.dedup_table),
+    store,
+    Bus(settings.topic_arn, clock),
+    WaitStore(settings.waits_table),
+    clock,
 )
+ingest = Ingest(keys, admission, settings.max_request_bytes)
 # Made while the Lambda starts, when it has a full processor, not during the first request.
 client("dynamodb")
 client("sns")

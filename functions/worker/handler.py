@@ -21,6 +21,9 @@ from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
 from tidegate.settings import Settings
 from tidegate.step_store import StepStore
+from tidegate.wait_store import WaitStore
+from tidegate.waiting import Waiting
+from tidegate.wake import Waker
 from tidegate.worker import Worker
 
 log_to_cloudwatch()
@@ -29,19 +32,25 @@ clock = SystemClock()
 manifest = Manifest.read(settings.manifest)
 function = registry.load_function(manifest, settings.function)
 payloads = PayloadStore(settings.bucket)
+bus = Bus(settings.topic_arn, clock)
+waits = WaitStore(settings.waits_table)
 admission = Admission(
     DedupTable(settings.dedup_table),
     EventStore(settings.events_table, payloads, settings.retention_s, clock),
-    Bus(settings.topic_arn, clock),
+    bus,
+    waits,
     clock,
 )
 delivery = Delivery.of(settings, clock)
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
+steps = StepStore(settings.steps_table, payloads, settings.retention_s)
+waker = Waker(runs, steps, waits, bus, clock)
 engine = Engine(
     function=function,
     host=PythonHost(function, admission.send),
     runs=runs,
-    steps=StepStore(settings.steps_table, payloads, settings.retention_s),
+    steps=steps,
+    waiting=Waiting(waker, admission, manifest, settings.matcher_queue_url),
     delivery=delivery,
     announce=admission.deliver,
     manifest=manifest,
