@@ -13,7 +13,7 @@ from infra.alarms import QueueAlarms
 from infra.config import Config
 from infra.handler_lambda import HandlerLambda
 from infra.permissions import Permissions
-from infra.subscription import DEAD_LETTER_RETENTION, subscribe
+from infra.subscription import RETENTION, subscribe
 from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest
 from tidegate.settings import Settings
 
@@ -67,13 +67,15 @@ class FunctionWorker(Construct):
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",
-            retention_period=DEAD_LETTER_RETENTION,
+            retention_period=RETENTION,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
         self.queue = sqs.Queue(
             self,
             "Queue",
+            # A worker that is broken for days loses nothing, as long as somebody mends it.
+            retention_period=RETENTION,
             visibility_timeout=Duration.seconds(function.visibility_timeout_s),
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=self.dead_letters, max_receive_count=function.max_receive_count
@@ -81,13 +83,16 @@ class FunctionWorker(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
-        subscribe(self, permissions.topic, self.queue, function.filter_policy)
+        subscribe(self, permissions.topic, self.queue, self.dead_letters, function.filter_policy)
         permissions.schedules.may_send_to(self.queue, self.dead_letters)
         worker = HandlerLambda(
             self,
             "Worker",
             handler="worker",
-            description=f"Runs {function.id}",
+            description=f"Runs {function.id}"[:256],
+            # A function's message may go through its queue as often as it sleeps, or is retried, or
+            # sends its own event; Lambda would stop it after 16 times.
+            recursive_loop=lambda_.RecursiveLoop.ALLOW,
             code=code,
             config=config,
             timeout_s=function.timeout_s,

@@ -34,6 +34,7 @@ class HandlerLambda(Construct):
         timeout_s: how long one invocation may take, in seconds.
         environment: what the handler is told.
         permissions: what its role may do besides logging.
+        recursive_loop: whether Lambda stops it when its own messages come back to it.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class HandlerLambda(Construct):
         timeout_s: int,
         environment: Mapping[str, str],
         permissions: Sequence[iam.PolicyStatement],
+        recursive_loop: lambda_.RecursiveLoop = lambda_.RecursiveLoop.TERMINATE,
     ) -> None:
         super().__init__(scope, construct_id)
         log_group = logs.LogGroup(
@@ -78,4 +80,5 @@ class HandlerLambda(Construct):
             # Nothing but the permissions above is ever added to it.
             role=role.without_policy_updates(),
             log_group=log_group,
+            recursive_loop=recursive_loop,
         )

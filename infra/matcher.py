@@ -11,7 +11,7 @@ from infra.alarms import QueueAlarms
 from infra.config import Config
 from infra.handler_lambda import HandlerLambda
 from infra.permissions import Permissions
-from infra.subscription import DEAD_LETTER_RETENTION, subscribe
+from infra.subscription import RETENTION, subscribe
 from tidegate.manifest import (
     BATCH_SIZE,
     MATCHER_FILTER,
@@ -54,13 +54,14 @@ class Matcher(Construct):
         dead_letters = sqs.Queue(
             self,
             "DeadLetters",
-            retention_period=DEAD_LETTER_RETENTION,
+            retention_period=RETENTION,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
         self.queue = sqs.Queue(
             self,
             "Queue",
+            retention_period=RETENTION,
             visibility_timeout=Duration.seconds(MATCHER_VISIBILITY_TIMEOUT_S),
             dead_letter_queue=sqs.DeadLetterQueue(
                 queue=dead_letters, max_receive_count=MATCHER_MAX_RECEIVES
@@ -68,7 +69,7 @@ class Matcher(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
-        subscribe(self, permissions.topic, self.queue, MATCHER_FILTER)
+        subscribe(self, permissions.topic, self.queue, dead_letters, MATCHER_FILTER)
         QueueAlarms(
             self,
             "Alarms",

@@ -77,7 +77,7 @@ class Permissions:
             _allow(dead_letters.queue_arn, "sqs:SendMessage"),
             _allow(matcher.queue_arn, "sqs:SendMessage"),
             self._table("runs", "GetItem", "PutItem", "UpdateItem"),
-            self._table("steps", "PutItem", "Query"),
+            self._table("steps", "BatchWriteItem", "PutItem", "Query"),
             self._table("waits", "DeleteItem", "GetItem", "PutItem", "Query"),
             self._table("dedup", "PutItem"),
             self._table("events", "BatchWriteItem", "GetItem"),

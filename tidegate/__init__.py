@@ -17,6 +17,7 @@ from tidegate.errors import (
     TidegateError,
 )
 from tidegate.event import Event
+from tidegate.event_model import EventModel, Sendable
 from tidegate.function import Function
 from tidegate.group import Group, GroupSync, ParallelMode
 from tidegate.steps import Step, StepSync, step
@@ -30,6 +31,7 @@ __all__ = [
     "Event",
     "EventEncodingError",
     "EventKeyUnspecifiedError",
+    "EventModel",
     "Function",
     "FunctionNotFoundError",
     "Group",
@@ -41,6 +43,7 @@ __all__ = [
     "ParallelMode",
     "RetryAfterError",
     "SendEventsError",
+    "Sendable",
     "Step",
     "StepError",
     "StepSync",

@@ -26,6 +26,7 @@ from tidegate.batch import chunks
 from tidegate.bus import Bus
 from tidegate.clock import Clock
 from tidegate.dedup import Claim, DedupTable
+from tidegate.errors import PlatformError
 from tidegate.event import RESERVED_PREFIX, AcceptedEvent, CheckedEvent, Event, check_events
 from tidegate.event_store import MAX_BATCH, EventStore
 from tidegate.ids import Seed
@@ -36,6 +37,8 @@ logger = logging.getLogger("tidegate.admission")
 
 # A new wait looks for events that were asked about this long ago, and somewhat longer.
 _ASK_AGAIN_MS = 20_000
+# Longer than a request may take: what was claimed this long ago is stored, or was given up.
+_SETTLED_MS = 30_000
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class Admission:
                 first.setdefault(event.sender_id, event)
         claims = concurrently(
             lambda item: self.dedup.claim(
-                item[1].env, item[0], item[1].internal_id, item[1].received_ms
+                item[1].env, item[0], item[1].internal_id, item[1].name, item[1].received_ms
             ),
             first.items(),
         )
@@ -179,8 +182,21 @@ class Admission:
             if is_stored:
                 _log_duplicate(event, event.internal_id)
             else:
+                self._check_settled(event, claims[event.sender_id or ""])
                 deliver.append(event)
         return deliver
+
+    def _check_settled(self, event: AcceptedEvent, claim: Claim) -> None:
+        """Raise while an event of another name may be on its way under the same id.
+
+        Published now, this one would start other functions under the internal id of that one. A
+        moment later that one is stored, or its sender has given up.
+        """
+        age_ms = self.clock.now_ms() - claim.first_ms
+        if claim.event_name != event.name and age_ms < _SETTLED_MS:
+            raise PlatformError(
+                f"an event {claim.event_name!r} with the id of this {event.name!r} is on its way"
+            )
 
 
 def _owner(event: AcceptedEvent, claims: dict[str, Claim]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -27,13 +28,43 @@ R = TypeVar("R")
 CONCURRENCY = 16
 
 _CONFIG = Config(
-    connect_timeout=2,
-    read_timeout=8,
+    connect_timeout=1,
+    read_timeout=4,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=CONCURRENCY,
 )
 
 AWS_ERRORS = (ClientError, BotoCoreError)
+
+# What waiting does not mend. Everything else may pass.
+_LASTING = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "InvalidParameter",
+        "InvalidParameterValue",
+        "NoSuchBucket",
+        "NotFound",
+        "ResourceNotFoundException",
+        "ValidationException",
+    }
+)
+_THROTTLED = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "Throttled",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+
+_clients: dict[str, Any] = {}
+_clients_lock = threading.Lock()
 
 
 @overload
@@ -46,10 +77,20 @@ def client(service: Literal["scheduler"]) -> EventBridgeSchedulerClient: ...
 def client(service: Literal["sns"]) -> SNSClient: ...
 @overload
 def client(service: Literal["sqs"]) -> SQSClient: ...
-@functools.cache
 def client(service: Any) -> Any:
     """The process's client of a service; each costs about 0.1 s to make, so it is made once."""
-    return boto3.client(service, config=_CONFIG)
+    found = _clients.get(service)
+    if found is None:
+        with _clients_lock:
+            found = _clients.get(service)
+            if found is None:
+                found = _clients[service] = boto3.client(service, config=_CONFIG)
+    return found
+
+
+def forget_clients() -> None:
+    """Make clients anew when they are next asked for, as when the AWS behind them was replaced."""
+    _clients.clear()
 
 
 @functools.cache
@@ -80,4 +121,10 @@ def error_code(error: ClientError) -> str:
 
 def unavailable(what: str, error: Exception) -> PlatformError:
     """The error to raise when an AWS call failed for good: the caller should retry later."""
-    return PlatformError(f"{what}: {error}")
+    lasting = isinstance(error, ClientError) and error_code(error) in _LASTING
+    return PlatformError(f"{what}: {error}", is_passing=not lasting)
+
+
+def is_throttled(error: Exception) -> bool:
+    """Whether AWS refused a call only because there are too many."""
+    return isinstance(error, ClientError) and error_code(error) in _THROTTLED

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidegate.aws import AWS_ERRORS, client, concurrently, unavailable
+from tidegate.aws import AWS_ERRORS, client, concurrently, is_throttled, unavailable
 from tidegate.batch import until_empty
 from tidegate.clock import Clock
 from tidegate.event import AcceptedEvent
@@ -63,6 +63,8 @@ class Bus:
                 TopicArn=self.topic_arn, PublishBatchRequestEntries=entries
             )
         except AWS_ERRORS as error:
+            if is_throttled(error):
+                return entries
             raise unavailable("events could not be published", error) from error
         failed = {failure["Id"] for failure in answer.get("Failed", [])}
         return [entry for entry in entries if entry["Id"] in failed]

@@ -8,12 +8,13 @@ import shlex
 import signal
 import sys
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from tidegate.event import RESERVED_PREFIX
 from tidegate.keys_cli import keys
+from tidegate.schemas_cli import schemas
 
 if TYPE_CHECKING:
     from tidegate.local.server import DevServer
@@ -22,6 +23,7 @@ app = typer.Typer(
     name="tidegate", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 app.add_typer(keys)
+app.add_typer(schemas)
 
 
 @app.callback()
@@ -75,22 +77,24 @@ def _introduction(server: DevServer) -> str:
     """Where to send, what listens, and a first event to send."""
     names = [function.id for function in server.functions]
     width = max(map(len, names))
-    lines = [f"Tidegate dev server  {server.url}", "", "Functions"]
+    url = server.url.replace("127.0.0.1", "localhost")
+    lines = [f"Tidegate dev server  {url}", "", "Functions"]
     lines += [
         f"  {function.id:<{width}}  {', '.join(t.event for t in function.triggers)}"
         for function in server.functions
     ]
-    event = json.dumps({"name": _example_event(server), "data": {}})
+    name = _example_name(server)
+    event = json.dumps({"name": name, "data": _example_data(server, name)})
     lines += [
         "",
-        f"Send events to {server.url}/e/<any key>, for example",
-        f"  curl {server.url}/e/dev -d {shlex.quote(event)}",
+        f"Send events to {url}/e/<any key>, for example",
+        f"  curl {url}/e/dev -d {shlex.quote(event)}",
         "",
     ]
     return "\n".join(lines)
 
 
-def _example_event(server: DevServer) -> str:
+def _example_name(server: DevServer) -> str:
     """The name of an event that starts one of the functions."""
     triggers = [trigger for function in server.functions for trigger in function.triggers]
     exact = [trigger.event for trigger in triggers if trigger.prefix is None]
@@ -98,6 +102,18 @@ def _example_event(server: DevServer) -> str:
     prefixes = [f"{trigger.prefix}example" for trigger in triggers if trigger.prefix is not None]
     names = [name for name in exact + prefixes if not name.lower().startswith(RESERVED_PREFIX)]
     return names[0] if names else "app/example"
+
+
+def _example_data(server: DevServer, name: str) -> Any:
+    """The first example of the event's declaration, as JSON Schema has it; or nothing."""
+    for function in server.functions:
+        for trigger in function.triggers:
+            declared = trigger.model if trigger.event == name else None
+            extra = declared.model_config.get("json_schema_extra") if declared else None
+            examples = extra.get("examples") if isinstance(extra, dict) else None
+            if isinstance(examples, list) and examples:
+                return examples[0]
+    return {}
 
 
 def _exit(message: str, code: int) -> NoReturn:

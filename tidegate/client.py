@@ -6,13 +6,14 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any, overload
 from urllib.parse import quote, urlsplit
 
 from tidegate import registry
 from tidegate.context import Logger
 from tidegate.errors import ConfigurationError, EventKeyUnspecifiedError
-from tidegate.event import Event
-from tidegate.function import Function, Handler, check_app_id, make_function
+from tidegate.event_model import Sendable, plain_events
+from tidegate.function import Function, Handler, HandlerOf, T, check_app_id, make_function
 from tidegate.sending import Sender, SendingClock, SystemSendingClock
 from tidegate.step import DEFAULT_MAX_STEPS
 from tidegate.trigger import TriggerEvent
@@ -108,7 +109,7 @@ class Client:
     def __repr__(self) -> str:
         return f"Client(app_id={self._app_id!r}, event_api_base_url={self._event_api_base_url!r})"
 
-    async def send(self, events: Event | Sequence[Event]) -> list[str]:
+    async def send(self, events: Sendable | Sequence[Sendable]) -> list[str]:
         """Send events and get their internal ids, in order.
 
         What one request cannot hold is sent in several, one after the other. A request that got no
@@ -116,7 +117,8 @@ class Client:
         that nothing starts twice.
 
         Args:
-            events: one event or any number of them; for an empty list nothing is requested.
+            events: one event or any number of them, also as instances of the classes that declare
+                them; for an empty list nothing is requested.
 
         Raises:
             SendEventsError: sending failed; it has the HTTP status, what the server or the network
@@ -126,24 +128,45 @@ class Client:
             EventKeyUnspecifiedError: there is no event key and this is not dev mode.
             ConfigurationError: there is no base URL.
         """
-        return await self._sender.send(self._url(), _listed(events))
+        return await self._sender.send(self._url(), plain_events(events))
 
-    def send_sync(self, events: Event | Sequence[Event]) -> list[str]:
+    def send_sync(self, events: Sendable | Sequence[Sendable]) -> list[str]:
         """As `send`, for code that is not async; connections are kept for the next call."""
-        return self._sender.send_sync(self._url(), _listed(events))
+        return self._sender.send_sync(self._url(), plain_events(events))
+
+    @overload
+    def create_function(
+        self,
+        *,
+        fn_id: str,
+        trigger: TriggerEvent[T],
+        name: str | None = None,
+        retries: int | None = None,
+    ) -> Callable[[HandlerOf[T]], Function]: ...
+
+    @overload
+    def create_function(
+        self,
+        *,
+        fn_id: str,
+        trigger: Sequence[TriggerEvent[Any]],
+        name: str | None = None,
+        retries: int | None = None,
+    ) -> Callable[[Handler], Function]: ...
 
     def create_function(
         self,
         *,
         fn_id: str,
-        trigger: TriggerEvent | Sequence[TriggerEvent],
+        trigger: TriggerEvent[Any] | Sequence[TriggerEvent[Any]],
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
     ) -> Callable[[Handler], Function]:
         """A decorator that registers a function.
 
-        It is for `def f(ctx: ContextSync)` and for `async def f(ctx: Context)`.
+        It is for `def f(ctx: ContextSync)` and for `async def f(ctx: Context)`, or, where the
+        trigger has a class, `ContextSync[CartCheckedOut]` and `Context[CartCheckedOut]`.
 
         Args:
             fn_id: its id within the app; do not change it once the function is deployed.
@@ -185,10 +208,6 @@ class Client:
                 "base_url=…; for the dev server set TIDEGATE_DEV=1"
             )
         return f"{self._event_api_base_url}/e/{quote(key, safe='')}"
-
-
-def _listed(events: Event | Sequence[Event]) -> list[Event]:
-    return [events] if isinstance(events, Event) else list(events)
 
 
 # --- arguments and environment variables --------------------------------------------------------

@@ -7,8 +7,9 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Generic
 
-from tidegate.event import Event
+from tidegate.event import DataT, Event
 from tidegate.group import Group, GroupSync
 from tidegate.session import Session
 from tidegate.steps import Step, StepSync
@@ -17,7 +18,7 @@ Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
 @dataclass(frozen=True)
-class _Given:
+class _Given(Generic[DataT]):
     """What both kinds of functions are given.
 
     Attributes:
@@ -29,8 +30,8 @@ class _Given:
         session: keeps what follows the same at every call; not for functions to use.
     """
 
-    event: Event
-    events: list[Event]
+    event: Event[DataT]
+    events: list[Event[DataT]]
     run_id: str
     attempt: int
     logger: Logger
@@ -52,8 +53,12 @@ class _Given:
         return datetime.fromtimestamp(self.session.time_ms / 1000, UTC)
 
 
-class ContextSync(_Given):
-    """What a function written with `def` is given: `step`, `group` and what is listed above."""
+class ContextSync(_Given[DataT]):
+    """What a function written with `def` is given: `step`, `group` and what is listed above.
+
+    `ContextSync` alone has events whose data is a dict, `ContextSync[CartCheckedOut]` events whose
+    data is an instance of the class that declares them.
+    """
 
     @cached_property
     def step(self) -> StepSync:
@@ -66,7 +71,7 @@ class ContextSync(_Given):
         return GroupSync(self.session)
 
 
-class Context(_Given):
+class Context(_Given[DataT]):
     """What a function written with `async def` is given; see `ContextSync`."""
 
     @cached_property

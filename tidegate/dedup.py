@@ -28,10 +28,14 @@ class Claim:
     Attributes:
         internal_id: the event that came first.
         is_first: whether that is the one that asked.
+        event_name: what the first event is called.
+        first_ms: when it came, UTC ms.
     """
 
     internal_id: str
     is_first: bool
+    event_name: str
+    first_ms: int
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,16 @@ class DedupTable:
 
     name: str
 
-    def claim(self, env: str, sender_id: str, internal_id: str, now_ms: int) -> Claim:
+    def claim(
+        self, env: str, sender_id: str, internal_id: str, event_name: str, now_ms: int
+    ) -> Claim:
         """Claim a sender's id for an event; the first claim wins for 24 hours.
 
         Args:
             env: the environment; the same id in another one is another id.
             sender_id: the event's `id`.
             internal_id: the ULID that the event gets if it is the first.
+            event_name: what the event is called.
             now_ms: UTC milliseconds.
 
         Raises:
@@ -59,6 +66,7 @@ class DedupTable:
                 Item={
                     "pk": {"S": _key(env, sender_id)},
                     "internal_id": {"S": internal_id},
+                    "event_name": {"S": event_name},
                     "first_ms": {"N": str(now_ms)},
                     "expires_at": {"N": str(now_s + WINDOW_S)},
                 },
@@ -70,10 +78,17 @@ class DedupTable:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise unavailable("deduplication did not answer", error) from error
             original: Any = error.response["Item"]  # type: ignore[typeddict-item]
-            return Claim(original["internal_id"]["S"], is_first=False)
+            owner = original["internal_id"]["S"]
+            return Claim(
+                owner,
+                # A repeated request, or a repeated write whose first answer was lost.
+                is_first=owner == internal_id,
+                event_name=original["event_name"]["S"],
+                first_ms=int(original["first_ms"]["N"]),
+            )
         except AWS_ERRORS as error:
             raise unavailable("deduplication did not answer", error) from error
-        return Claim(internal_id, is_first=True)
+        return Claim(internal_id, True, event_name, now_ms)
 
 
 def _key(env: str, sender_id: str) -> str:

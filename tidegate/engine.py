@@ -17,7 +17,7 @@ from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.effect import RunComplete, RunError, RunSuspended
 from tidegate.encoding import encode
-from tidegate.errors import PlatformError, RunLeasedError
+from tidegate.errors import DeadLetterError, PlatformError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.host import Host
@@ -92,7 +92,7 @@ class Engine:
         if message.wakes:
             self._wake(message, deadline_ms)
             return
-        event = self._wanted(message)
+        event = self._wanted(message, deadline_ms)
         if event is None:
             # A changed subscription filter takes up to 15 minutes to be effective.
             logger.debug("event not wanted", extra={"event_name": message.event.name})
@@ -107,13 +107,13 @@ class Engine:
         else:
             self._resume(old, event, message, deadline_ms)
 
-    def _wanted(self, message: EventMessage) -> AcceptedEvent | None:
+    def _wanted(self, message: EventMessage, deadline_ms: int) -> AcceptedEvent | None:
         """The whole event, if it starts a run of this function."""
         if any(trigger.matches(message.event.name) for trigger in self.function.triggers):
-            return message.with_body(self.runs.payloads)
+            return self._whole(message, deadline_ms)
         if message.event.name != INVOKED:
             return None
-        event = message.with_body(self.runs.payloads)
+        event = self._whole(message, deadline_ms)
         invocation = Invocation.of(event)
         is_mine = invocation is not None and invocation.function_id == self.function.id
         return event if is_mine else None
@@ -123,8 +123,32 @@ class Engine:
         env, event_id = message.event.env, message.event.internal_id
         run = self.runs.get(env, run_id_of(env, self.function.id, event_id))
         if run is not None:
-            event = message.with_body(self.runs.payloads)
+            event = self._whole(message, deadline_ms)
             self._resume(run, event, message, deadline_ms)
+
+    def _whole(self, message: EventMessage, deadline_ms: int) -> AcceptedEvent:
+        """The event with its body; a run that can never have it is failed."""
+        try:
+            return message.with_body(self.runs.payloads)
+        except DeadLetterError as error:
+            event = message.event
+            run = self.runs.get(
+                event.env, run_id_of(event.env, self.function.id, event.internal_id)
+            )
+            if run is not None and not run.has_ended:
+                self._fail_without_event(run, Failure("EventGone", str(error)), deadline_ms)
+            raise
+
+    def _fail_without_event(self, run: Run, failure: Failure, deadline_ms: int) -> None:
+        mine = self._leased(run, deadline_ms)
+        ended = replace(
+            mine,
+            status=Status.FAILED,
+            output=encode(failure.as_dict()),
+            ended_ms=self.clock.now_ms(),
+        )
+        if self.runs.take(run, mine) and self.runs.end(mine, ended):
+            self._log("run failed", run, attempt=run.attempt, duration_ms=0, error=str(failure))
 
     def _new_run(self, event: AcceptedEvent, deadline_ms: int) -> Run:
         now_ms = self.clock.now_ms()
@@ -137,8 +161,11 @@ class Engine:
             attempt=0,
             queued_ms=now_ms,
         )
-        if event.ts > now_ms:
+        if event.ts - now_ms >= _SHORT_WAIT_MS:
             return replace(run, due_ms=event.ts)
+        if event.ts > now_ms:
+            # The sender's clock may be a moment ahead.
+            self.clock.sleep((event.ts - now_ms) / 1000)
         return self._leased(run, deadline_ms)
 
     def _leased(self, run: Run, deadline_ms: int) -> Run:
@@ -223,7 +250,7 @@ class Engine:
             # What fails from here on fails anew: it has all its attempts.
             run = replace(run, attempt=0)
         if isinstance(effect, RunSuspended):
-            self._suspend(run, journal, message)
+            self._suspend(run, journal, message, records)
         elif isinstance(effect, RunComplete):
             self._end(run, event, Status.COMPLETED, effect.output, journal.awaiting())
         elif effect.retriable and run.attempt + 1 < self.function.max_attempts:
@@ -240,12 +267,14 @@ class Engine:
         journal.begin_call()
         return True
 
-    def _suspend(self, run: Run, journal: Journal, message: EventMessage) -> None:
+    def _suspend(
+        self, run: Run, journal: Journal, message: EventMessage, records: dict[str, StepRecord]
+    ) -> None:
         due_ms = journal.due_ms()
+        self.steps.keep(run, list(records.values()), due_ms)
         release = partial(self.runs.release, run, due_ms, attempt=run.attempt)
         if not self._patiently(run, release):
-            self._log_lost(run)
-            return
+            raise self._lost(run)
         self._log("run suspended", run, due_ms=due_ms)
         if self._woken_meanwhile(run, journal.awaiting()):
             self._deliver(replace(run, due_ms=0), message, wakes=True)
@@ -272,8 +301,7 @@ class Engine:
             self.runs.release, run, due_ms, attempt=run.attempt + 1, failure=error.failure
         )
         if not self._patiently(run, release):
-            self._log_lost(run)
-            return
+            raise self._lost(run)
         self._log(
             "attempt failed",
             run,
@@ -298,8 +326,7 @@ class Engine:
     ) -> None:
         ended = replace(run, status=status, output=output, ended_ms=self.clock.now_ms())
         if not self._patiently(run, lambda: self.runs.end(run, ended)):
-            self._log_lost(run)
-            return
+            raise self._lost(run)
         duration_ms = (ended.ended_ms or 0) - (run.started_ms or 0)
         if status == Status.COMPLETED:
             self._log(
@@ -325,7 +352,9 @@ class Engine:
         while True:
             try:
                 return write()
-            except PlatformError:
+            except PlatformError as error:
+                if not error.is_passing:
+                    raise
                 if self.clock.now_ms() + _PAUSE_S * 1000 >= run.lease_until_ms - LEASE_MARGIN_MS:
                     raise
                 self.clock.sleep(_PAUSE_S)
@@ -348,14 +377,17 @@ class Engine:
             self.announce(events)
 
     def _deliver(self, run: Run, message: EventMessage, *, wakes: bool = False) -> None:
-        later = replace(message, wakes=wakes)
+        later = message.kept_until(run.due_ms or 0, self.clock.now_ms(), self.runs.payloads)
+        later = replace(later, wakes=wakes)
         self.delivery.at(run.due_ms or 0, later.encode(), run.id)
 
     def _log(self, text: str, run: Run, **extra: object) -> None:
         logger.info(text, extra={"run_id": run.id, "function_id": run.function_id, **extra})
 
-    def _log_lost(self, run: Run) -> None:
+    def _lost(self, run: Run) -> RunLeasedError:
+        """What a worker raises that lost its lease: its result is dropped, its message stays."""
         logger.warning(
             "lease lost: another worker took the run over, so this result is dropped",
             extra={"run_id": run.id, "function_id": run.function_id, "attempt": run.attempt},
         )
+        return self._leased_by_other(run, self.clock.now_ms())

@@ -84,11 +84,14 @@ class PlatformError(TidegateError):
     Args:
         message: which part did not answer.
         retry_after_s: how long a caller should wait, in seconds.
+        is_passing: whether waiting alone may help; False for what somebody has to mend, such as a
+            missing permission.
     """
 
-    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+    def __init__(self, message: str, *, retry_after_s: int = 1, is_passing: bool = True) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.is_passing = is_passing
 
 
 class RunLeasedError(PlatformError):
@@ -103,7 +106,16 @@ class FunctionError(TidegateError):
 
 
 class NonRetriableError(FunctionError):
-    """Raised by a function that must not be tried again: the run fails at once."""
+    """Raised by a function that must not be tried again: the run fails at once.
+
+    Args:
+        message: why.
+        quiet: taken for functions that were written for Inngest; failures are logged once anyway.
+    """
+
+    def __init__(self, message: str | None = None, quiet: bool = False) -> None:
+        super().__init__("" if message is None else message)
+        self.quiet = quiet
 
 
 class RetryAfterError(FunctionError):
@@ -113,11 +125,22 @@ class RetryAfterError(FunctionError):
         message: why.
         retry_after: a number of milliseconds, a timedelta, or a datetime (naive is UTC). What the
             worker makes of it lies between 1 second and 24 hours.
+        quiet: as in `NonRetriableError`.
     """
 
-    def __init__(self, message: str, retry_after: int | timedelta | datetime) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str | None,
+        retry_after: int | timedelta | datetime,
+        quiet: bool = False,
+    ) -> None:
+        if isinstance(retry_after, bool) or not isinstance(retry_after, int | timedelta | datetime):
+            raise TypeError(
+                f"retry_after={retry_after!r}: pass whole milliseconds, a timedelta or a datetime"
+            )
+        super().__init__("" if message is None else message)
         self.retry_after = retry_after
+        self.quiet = quiet
 
     def due_ms(self, now_ms: int) -> int:
         """When to try again, in UTC milliseconds, given the present."""
@@ -131,6 +154,10 @@ class RetryAfterError(FunctionError):
         else:
             delay_ms = self.retry_after
         return now_ms + min(max(delay_ms, 1_000), 86_400_000)
+
+
+class EventValidationError(NonRetriableError):
+    """The event does not have the data that its class declares; no retry changes an event."""
 
 
 class OutputError(NonRetriableError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Generic
 
 from pydantic import (
     AfterValidator,
@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     ValidationError,
 )
+from typing_extensions import TypeVar
 
 from tidegate.encoding import MAX_NESTING, decode, encode, is_too_deep
 from tidegate.errors import RequestError
@@ -28,13 +29,17 @@ RESERVED_PREFIX = "inngest/"
 # The name travels as an SNS attribute, and SNS takes no other control characters than these three.
 _NOT_IN_A_NAME = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
+# What an event's data is: any JSON object, or the class that declares it. A function that takes
+# several classes takes each of them, hence covariant.
+DataT = TypeVar("DataT", default=dict[str, Any], covariant=True)
 
-class Event(BaseModel):
+
+class Event(BaseModel, Generic[DataT]):
     """An event, as it is sent and as a function receives it.
 
     Attributes:
         name: what happened, 1 to 256 characters, such as `storefront/cart.checkout.completed`.
-        data: any JSON object.
+        data: any JSON object; in an `Event[CartCheckedOut]` it is an instance of that class.
         id: the sender's own id, for deduplication: the first one wins for 24 hours. A function
             always sees one: the sender's or, without one, the event's internal ULID.
         ts: when it happened, in UTC milliseconds; 0 means now. A future `ts` delays the functions.
@@ -43,11 +48,25 @@ class Event(BaseModel):
     """
 
     name: str
-    data: dict[str, Any] = Field(default_factory=dict)
+    data: DataT = Field(default_factory=dict)  # type: ignore[assignment]
     id: str = ""
     ts: int = 0
     user: dict[str, Any] = Field(default_factory=dict)
     v: str | None = None
+
+    if TYPE_CHECKING:
+        # An event that is written down has a dict; were its type taken from the dict at hand, a
+        # list of two events would have no type.
+        def __init__(
+            self: Event[dict[str, Any]],
+            *,
+            name: str,
+            data: dict[str, Any] = ...,
+            id: str = "",  # noqa: A002
+            ts: int = 0,
+            user: dict[str, Any] = ...,
+            v: str | None = None,
+        ) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -189,6 +208,15 @@ def parse_events(body: bytes) -> list[CheckedEvent]:
             f"{len(parsed)} events in one request; send at most {MAX_EVENTS_PER_REQUEST}",
         )
     return check_events(parsed)
+
+
+def name_fault(name: str) -> str | None:
+    """What keeps a name from being an event's; None when nothing does."""
+    try:
+        IncomingEvent(name=name)
+    except ValidationError as error:
+        return _first_fault(error).removeprefix("name: ")
+    return None
 
 
 def check_events(events: Sequence[Any]) -> list[CheckedEvent]:

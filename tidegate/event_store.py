@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tidegate.aws import AWS_ERRORS, client, concurrently, unavailable
+from tidegate.aws import AWS_ERRORS, client, concurrently, is_throttled, unavailable
 from tidegate.batch import chunks, until_empty
 from tidegate.clock import Clock
 from tidegate.encoding import decode
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html: 25 puts
 # and 16 MB; a batch of inlined bodies stays far below the latter.
 MAX_BATCH = 25
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class EventStore:
         try:
             answer = client("dynamodb").batch_write_item(RequestItems={self.table: requests})
         except AWS_ERRORS as error:
+            if is_throttled(error):
+                return requests
             raise unavailable("events could not be stored", error) from error
         return list(answer.get("UnprocessedItems", {}).get(self.table, []))
 
@@ -141,5 +143,5 @@ class EventStore:
 
 def body_key(event: AcceptedEvent) -> str:
     """Where the body of a large event lies in the bucket: what starts runs late is kept longer."""
-    is_delayed = event.ts > event.received_ms + _DAY_MS
+    is_delayed = event.ts > event.received_ms + DAY_MS
     return payload_key(DELAYED if is_delayed else EVENTS, event.env, event.internal_id)

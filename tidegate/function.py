@@ -6,10 +6,13 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from tidegate.annotation import annotation_fault
 from tidegate.context import Context, ContextSync
 from tidegate.errors import ConfigurationError
+from tidegate.event import Event
+from tidegate.event_model import received
 from tidegate.step import DEFAULT_MAX_STEPS, MAX_MAX_STEPS
 from tidegate.trigger import TriggerEvent
 
@@ -17,9 +20,10 @@ DEFAULT_RETRIES = 4
 MAX_RETRIES = 20
 MAX_TRIGGERS = 10
 
-SyncHandler = Callable[[ContextSync], Any]
-AsyncHandler = Callable[[Context], Awaitable[Any]]
-Handler = SyncHandler | AsyncHandler
+T = TypeVar("T")
+# A function whose event's data is a T.
+HandlerOf = Callable[[ContextSync[T]], Any] | Callable[[Context[T]], Awaitable[Any]]
+Handler = HandlerOf[Any]
 
 # It becomes part of resource names and of URLs.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")
@@ -44,7 +48,7 @@ class Function:
     id: str
     app_id: str
     name: str
-    triggers: tuple[TriggerEvent, ...]
+    triggers: tuple[TriggerEvent[Any], ...]
     retries: int
     max_steps: int
     handler: Handler
@@ -61,13 +65,22 @@ class Function:
         """How often it runs at the most: the first time and the retries."""
         return self.retries + 1
 
+    def received(self, event: Event) -> Event[Any]:
+        """The event as the handler takes it: its data of the class that a trigger names.
+
+        Raises:
+            EventValidationError: the data does not fit the class.
+        """
+        models = [t.model for t in self.triggers if t.model is not None and t.event == event.name]
+        return received(event, models[0]) if models else event
+
 
 def make_function(
     handler: Handler,
     *,
     app_id: str,
     fn_id: str,
-    trigger: TriggerEvent | Sequence[TriggerEvent],
+    trigger: TriggerEvent[Any] | Sequence[TriggerEvent[Any]],
     name: str | None,
     retries: int | None,
     max_steps: int = DEFAULT_MAX_STEPS,
@@ -113,7 +126,7 @@ def _fault(handler: Handler, fn_id: str, triggers: tuple[Any, ...], retries: Any
         inspect.signature(handler).bind(object())
     except TypeError:
         return "it must take one argument, the context: def f(ctx)"
-    return None
+    return annotation_fault(handler, [trigger.model for trigger in triggers])
 
 
 def _steps_fault(max_steps: Any) -> str | None:

@@ -8,7 +8,6 @@ the same steps under the same ids.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 from tidegate.effect import StepRan
 from tidegate.errors import BranchPending, StepUsageError
 from tidegate.session import Session, StepCall
-from tidegate.step import Op
+from tidegate.step import Op, StepIds
 
 T = TypeVar("T")
 
@@ -141,7 +140,7 @@ class _Passes:
         """Whether this group stands in a branch of another, which then runs the steps of both."""
         return self.session.planned is not None
 
-    def open(self) -> tuple[Counter[str], Any]:
+    def open(self) -> tuple[StepIds, Any]:
         """Begin a pass; gives what to go back to for the next one."""
         self.session.planned = []
         return self.session.ids.mark(), self.session.random.getstate()
@@ -160,7 +159,7 @@ class _Passes:
             self.session.interrupt()
         self.session.check_time()
 
-    def back_to(self, mark: tuple[Counter[str], Any]) -> None:
+    def back_to(self, mark: tuple[StepIds, Any]) -> None:
         """Go back to where the group began."""
         self.session.ids.back_to(mark[0])
         self.session.random.setstate(mark[1])

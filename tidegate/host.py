@@ -74,6 +74,7 @@ class PythonHost:
             current.reset(token)
 
     def _returned(self, session: Session, run: Run, event: Event) -> Any:
+        event = self.function.received(event)
         given: dict[str, Any] = {
             "event": event,
             "events": [event],
@@ -113,7 +114,24 @@ def _await(coroutine: Coroutine[Any, Any, Any]) -> Any:
     One loop for the life of the process, so that what a module keeps (an HTTP client, a database
     pool) is always used on the loop that it is bound to.
     """
-    return asyncio.run_coroutine_threadsafe(coroutine, _event_loop()).result()
+    outcome = asyncio.run_coroutine_threadsafe(_outcome(coroutine), _event_loop()).result()
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.value
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    value: Any = None
+    error: BaseException | None = None
+
+
+async def _outcome(coroutine: Coroutine[Any, Any, Any]) -> _Outcome:
+    # An exception that is no Exception would end the loop, and with it every other function.
+    try:
+        return _Outcome(await coroutine)
+    except BaseException as error:
+        return _Outcome(error=error)
 
 
 _loop_lock = threading.Lock()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +21,8 @@ from tidegate.key import Key, Keys
 logger = logging.getLogger("tidegate.ingest")
 
 _EVENTS_PATH = re.compile(r"/e(?:/(?P<key>[^/]*))?\Z")
+# What is left for sending the answer.
+_RESERVE_MS = 1_500
 _CORS = {"access-control-allow-origin": "*"}
 
 
@@ -36,25 +40,38 @@ class Ingest:
     admission: Admission
     max_bytes: int
 
-    def handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """The gateway's answer to the gateway's event, whatever happens."""
+    def handle(self, event: Mapping[str, Any], remaining_ms: int = 25_000) -> dict[str, Any]:
+        """The gateway's answer to the gateway's event, whatever happens.
+
+        Args:
+            event: payload format 2.0.
+            remaining_ms: how long this invocation may still take. If it were killed the gateway
+                would answer, in a way that the official Python client takes for success.
+        """
+        answer: Future[Response] = Future()
+        threading.Thread(
+            target=lambda: answer.set_result(self._response(event)), name="request", daemon=True
+        ).start()
         try:
-            response = self._answer(Request.from_gateway(event))
+            response = answer.result(max(remaining_ms - _RESERVE_MS, 0) / 1000)
+        except TimeoutError:
+            logger.error("request failed", extra={"status": 503, "error": "it took too long"})
+            response = _unavailable(retry_after_s=1)
+        return response.to_gateway()
+
+    def _response(self, event: Mapping[str, Any]) -> Response:
+        try:
+            return self._answer(Request.from_gateway(event))
         except RequestError as error:
             logger.info("request refused", extra={"status": error.status, "error": error.message})
             headers = {"allow": error.allow} if error.allow else {}
-            response = _failure(error.status, error.message, headers)
+            return _failure(error.status, error.message, headers)
         except PlatformError as error:
             logger.error("request failed", extra={"status": 503, "error": str(error)})
-            response = _failure(
-                503,
-                "the events could not be stored and published; send the request again",
-                {"retry-after": str(error.retry_after_s)},
-            )
+            return _unavailable(error.retry_after_s)
         except Exception:
             logger.exception("request crashed", extra={"status": 500})
-            response = _failure(500, "internal error; send the request again", {})
-        return response.to_gateway()
+            return _failure(500, "internal error; send the request again", {})
 
     def _answer(self, request: Request) -> Response:
         if request.path == "/health":
@@ -110,6 +127,14 @@ def _preflight(request: Request) -> Response:
             "access-control-max-age": "3600",
             "allow": "POST, OPTIONS",
         },
+    )
+
+
+def _unavailable(retry_after_s: int) -> Response:
+    return _failure(
+        503,
+        "the events could not be stored and published; send the request again",
+        {"retry-after": str(retry_after_s)},
     )
 
 

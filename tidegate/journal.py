@@ -37,6 +37,9 @@ class Steps(Protocol):
     def put(self, run: Run, record: StepRecord) -> StepRecord:
         """Record a step unless it is done already, and give it as it now stands."""
 
+    def keep(self, run: Run, records: list[StepRecord], until_ms: int) -> None:
+        """See to it that a run's steps are kept until it goes on, UTC ms."""
+
 
 class Outside(Protocol):
     """What a run waits for outside of itself; all of it may be repeated."""

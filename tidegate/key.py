@@ -15,9 +15,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from pydantic import ValidationError
+
 from tidegate.aws import AWS_ERRORS, client, unavailable
 from tidegate.clock import Clock
 from tidegate.errors import ConfigurationError, RequestError
+from tidegate.settings import Settings
 from tidegate.trigger import TriggerEvent
 
 Kind = Literal["event", "signing"]
@@ -157,8 +160,12 @@ class StoredKeys:
         try:
             check_env(env)
             names = [TriggerEvent(event=name).event for name in event_names]
-        except (RequestError, ValueError) as error:
+        except RequestError as error:
             raise ConfigurationError(str(error)) from None
+        except ValidationError as error:
+            # One line, where pydantic's own text has four.
+            fault = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            raise ConfigurationError(f"event names: {fault}") from None
         if kind == "event":
             secret = secrets.token_urlsafe(32)
         else:
@@ -179,6 +186,19 @@ class StoredKeys:
         return secret
 
 
+def keys_of(settings: Settings, clock: Clock) -> Keys:
+    """Where a Lambda with these settings looks keys up.
+
+    Raises:
+        ConfigurationError: keys are to be checked, and there is no table of them.
+    """
+    if settings.auth == "open":
+        return OpenKeys(settings.default_env)
+    if not settings.keys_table:
+        raise ConfigurationError("environment variables are missing: TIDEGATE_KEYS_TABLE")
+    return StoredKeys(settings.keys_table, clock)
+
+
 def check_env(env: str) -> None:
     """Raise RequestError (400) unless the text can name an environment."""
     if not _ENV.match(env):
@@ -193,7 +213,8 @@ def _digests(kind: Kind, secret: str) -> list[str]:
     """What a secret may be stored under."""
     if kind == "event":
         return [hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()]
-    bare = _SIGNING_PREFIX.sub("", secret, count=1)
+    prefix = _SIGNING_PREFIX.match(secret)
+    bare = secret[prefix.end() :] if prefix else secret
     if not _HEX_64.match(bare):
         return []
     hashed = hashlib.sha256(bytes.fromhex(bare)).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from typing import Annotated
@@ -40,6 +41,9 @@ def create(
     from tidegate.errors import TidegateError
     from tidegate.key import StoredKeys
 
+    # The CDK goes by AWS_REGION, boto3 by AWS_DEFAULT_REGION; keys belong where the stage is.
+    if region := os.environ.get("AWS_REGION"):
+        os.environ["AWS_DEFAULT_REGION"] = region
     try:
         stored = StoredKeys(_stack_output(stage, "KeysTable"), SystemClock())
         secret = stored.create(kind.value, env, name=name, branch=branch, event_names=only or ())

@@ -8,8 +8,9 @@ from typing import Any
 from tidegate.encoding import decode, encode
 from tidegate.errors import DeadLetterError
 from tidegate.event import AcceptedEvent
-from tidegate.event_store import body_key
-from tidegate.payload import PayloadStore, is_large
+from tidegate.event_store import DAY_MS, body_key
+from tidegate.manifest import DELAYED
+from tidegate.payload import PayloadStore, is_large, payload_key
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,25 @@ class EventMessage:
             raise DeadLetterError(
                 f"not a message of an event: {type(error).__name__}: {error}"
             ) from error
+
+    def kept_until(self, due_ms: int, now_ms: int, payloads: PayloadStore) -> EventMessage:
+        """The message to deliver at a time, its large body where it is kept until then.
+
+        Args:
+            due_ms: when it is delivered, UTC ms.
+            now_ms: the present.
+            payloads: where large bodies are.
+
+        Raises:
+            PlatformError: the body could not be copied.
+        """
+        later = replace(self, wakes=False)
+        if self.body_key is None or due_ms - now_ms <= DAY_MS:
+            return later
+        key = payload_key(DELAYED, self.event.env, self.event.internal_id)
+        if key != self.body_key:
+            payloads.put(key, payloads.get(self.body_key))
+        return replace(later, body_key=key)
 
     def with_body(self, payloads: PayloadStore) -> AcceptedEvent:
         """The whole event, its body fetched from the bucket if it lies there."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tidegate.errors import ConfigurationError
+from tidegate.event_model import forget_declared
 from tidegate.function import Function
 from tidegate.manifest import Manifest
 
@@ -37,8 +38,9 @@ def registered() -> list[Function]:
 
 
 def clear() -> None:
-    """Forget all functions, as before loading changed modules again."""
+    """Forget all functions and declared events, as before loading changed modules again."""
     _functions.clear()
+    forget_declared()
 
 
 def load_function(manifest: Manifest, function_id: str) -> Function:

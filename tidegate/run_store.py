@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +60,9 @@ class RunStore:
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise unavailable("the run could not be recorded", error) from error
-            old: Any = error.response["Item"]  # type: ignore[typeddict-item]
-            return self.run_of(run.env, old)
+            old = self._old(run, error)
+            # With our lease it is our own write, whose answer was lost before it was repeated.
+            return None if old.lease and old.lease == run.lease else old
         except AWS_ERRORS as error:
             raise unavailable("the run could not be recorded", error) from error
         return None
@@ -94,6 +95,7 @@ class RunStore:
                 ":seen_attempt": {"N": str(old.attempt)},
                 ":seen_lease": {"S": old.lease},
             },
+            is_mine=lambda found: found.lease == new.lease,
         )
 
     def release(
@@ -110,7 +112,9 @@ class RunStore:
         Returns:
             False when the lease was lost; nothing is changed then.
         """
+        kept_s = due_ms // 1000 + self.retention_s
         values: dict[str, Value] = {
+            ":kept": {"N": str(kept_s)},
             ":attempt": {"N": str(attempt)},
             ":none": {"S": ""},
             ":zero": {"N": "0"},
@@ -118,14 +122,24 @@ class RunStore:
             ":mine": {"S": run.lease},
             ":running": {"S": Status.RUNNING},
         }
-        update = "SET attempt = :attempt, lease = :none, lease_until_ms = :zero, due_ms = :due"
+        update = (
+            "SET attempt = :attempt, lease = :none, lease_until_ms = :zero, due_ms = :due, "
+            "expires_at = :kept"
+        )
         names: tuple[str, ...] = ("#status",)
         if failure is not None:
             update += ", #output = :output REMOVE output_key"
             values[":output"] = {"S": encode(failure.as_dict())}
             names = ("#status", "#output")
         return self._update(
-            run, update, "lease = :mine AND #status = :running", values, names=names
+            run,
+            update,
+            "lease = :mine AND #status = :running",
+            values,
+            names=names,
+            is_mine=lambda found: (
+                not found.lease and (found.due_ms, found.attempt) == (due_ms, attempt)
+            ),
         )
 
     def end(self, run: Run, ended: Run) -> bool:
@@ -141,15 +155,15 @@ class RunStore:
         output = ended.output or "null"
         place = "#output = :output"
         value: Value = {"S": output}
-        names: tuple[str, ...] = ("#status", "#output")
         if is_large(output):
             key = payload_key(RUNS, run.env, run.id)
             self.payloads.put(key, output)
-            place, value, names = "output_key = :output", {"S": key}, ("#status",)
+            place, value = "output_key = :output", {"S": key}
+        removed = "due_ms, #output" if is_large(output) else "due_ms, output_key"
         return self._update(
             run,
             f"SET #status = :status, ended_ms = :ended, lease_until_ms = :zero, {place} "
-            "REMOVE due_ms",
+            f"REMOVE {removed}",
             "lease = :mine AND #status = :running",
             {
                 ":status": {"S": ended.status},
@@ -159,7 +173,8 @@ class RunStore:
                 ":mine": {"S": run.lease},
                 ":running": {"S": Status.RUNNING},
             },
-            names=names,
+            names=("#status", "#output"),
+            is_mine=lambda found: found.lease == run.lease and found.status == ended.status,
         )
 
     def get(self, env: str, run_id: str, now_ms: int | None = None) -> Run | None:
@@ -219,8 +234,15 @@ class RunStore:
         update: str,
         condition: str,
         values: Mapping[str, Value],
+        *,
+        is_mine: Callable[[Run], bool],
         names: Sequence[str] = ("#status",),
     ) -> bool:
+        """Whether the run is now as the update makes it.
+
+        A write may have been applied and its answer lost, and then its repetition fails; `is_mine`
+        tells from the run as it stands whether that is so.
+        """
         try:
             client("dynamodb").update_item(
                 TableName=self.table,
@@ -229,14 +251,20 @@ class RunStore:
                 ConditionExpression=condition,
                 ExpressionAttributeNames={name: _NAMES[name] for name in names},
                 ExpressionAttributeValues=values,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return False
-            raise unavailable("the run could not be recorded", error) from error
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise unavailable("the run could not be recorded", error) from error
+            return "Item" in error.response and is_mine(self._old(run, error))
         except AWS_ERRORS as error:
             raise unavailable("the run could not be recorded", error) from error
         return True
+
+    def _old(self, run: Run, error: ClientError) -> Run:
+        """The run as it stood when a condition failed."""
+        item: Any = error.response["Item"]  # type: ignore[typeddict-item]
+        return self.run_of(run.env, item)
 
     def _item(self, run: Run) -> dict[str, Value]:
         kept_from_ms = max(run.queued_ms, run.due_ms or 0)

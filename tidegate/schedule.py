@@ -51,7 +51,7 @@ class Delivery:
         )
 
     def at(self, due_ms: int, text: str, name: str) -> None:
-        """Have a message delivered no later than at a time, and at most a little earlier.
+        """Have a message delivered at a time, or a little earlier, as far as AWS is punctual.
 
         The worker knows from the run's record when it is due, and waits or delays what comes early.
 
@@ -87,7 +87,9 @@ class Delivery:
                 Target={
                     "Arn": self.queue_arn,
                     "RoleArn": self.schedule_role_arn,
-                    "Input": text,
+                    # Scheduler replaces `<aws.scheduler.…>` in what it sends; this is JSON, where
+                    # it can be spelled otherwise.
+                    "Input": text.replace("<aws.", "\\u003caws."),
                     "DeadLetterConfig": {"Arn": self.dead_letter_arn},
                 },
             )

@@ -34,6 +34,7 @@ from tidegate.serialise import deserialise, serialise
 from tidegate.step import Op, StepId, StepIds, StepRecord, StepState
 
 _MAX_THREADS = 16
+_MAX_FAILURE_LENGTH = 16_000
 
 # The step whose handler runs at the moment, and the session that a plain `@step` function joins.
 _inside_step: contextvars.ContextVar[str | None] = contextvars.ContextVar("step", default=None)
@@ -210,7 +211,7 @@ class Session:
 
     def sender(self, events: Sequence[Event], name: str) -> Callable[[], list[str]]:
         """What sends the events of a step; the ids are the same however often it is repeated."""
-        step = StepId(name, self.ids.uses(name))
+        step = self.ids.peek(name)
         seed = Seed.derived(self.run.started_ms or 0, "step", self.run.id, step.hashed)
         return lambda: self._send(self.run.env, events, seed)
 
@@ -228,9 +229,26 @@ def _erred(call: StepCall, error: BaseException, started_ms: int) -> StepErred:
 
 
 def failure_from(error: BaseException, code: CodeType | None) -> Failure:
-    """What an exception says, its traceback beginning at the user's own code."""
+    """What an exception says, its traceback beginning at the user's own code.
+
+    Long texts are cut, since a failure is stored in the run's record; what cannot be stored (lone
+    surrogates, as in file names that are no UTF-8) is replaced.
+    """
     shown = error.with_traceback(_from(error.__traceback__, code))
-    return Failure(type(error).__name__, str(error), "".join(traceback.format_exception(shown)))
+    try:
+        message = str(error)
+    except Exception as fault:
+        message = f"(its message cannot be had: {type(fault).__name__})"
+    stack = "".join(traceback.format_exception(shown))
+    return Failure(type(error).__name__, _storable(message), _storable(stack))
+
+
+def _storable(text: str) -> str:
+    text = text.encode(errors="replace").decode()
+    if len(text) <= _MAX_FAILURE_LENGTH:
+        return text
+    half = _MAX_FAILURE_LENGTH // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
 
 
 def _from(frames: TracebackType | None, code: CodeType | None) -> TracebackType | None:

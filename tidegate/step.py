@@ -61,28 +61,40 @@ class StepId:
 
 
 class StepIds:
-    """Tells steps of one name apart by counting their uses, in the order in which they happen."""
+    """Tells steps of one name apart by counting their uses, in the order in which they happen.
+
+    The third use of `a` and the first of `a:2` have the same text to hash; the later one of them
+    counts on.
+    """
 
     def __init__(self) -> None:
         self._uses: Counter[str] = Counter()
+        self._taken: frozenset[str] = frozenset()
 
-    def next(self, name: str) -> StepId:
+    def peek(self, name: str) -> StepId:
         """The id of the next use of a name."""
-        step = StepId(name, self._uses[name])
-        self._uses[name] += 1
+        index = self._uses[name]
+        while (step := StepId(name, index)).hashed in self._taken:
+            index += 1
         return step
 
-    def uses(self, name: str) -> int:
-        """How often a name was used so far."""
-        return self._uses[name]
+    def next(self, name: str) -> StepId:
+        """The id of the next use of a name, which this is."""
+        step = self.peek(name)
+        self._uses[name] = step.index + 1
+        self._taken |= {step.hashed}
+        return step
 
-    def mark(self) -> Counter[str]:
+    def mark(self) -> StepIds:
         """The uses so far, to go back to."""
-        return self._uses.copy()
+        copy = StepIds()
+        copy.back_to(self)
+        return copy
 
-    def back_to(self, mark: Counter[str]) -> None:
+    def back_to(self, mark: StepIds) -> None:
         """Forget the uses since a mark."""
-        self._uses = mark.copy()
+        self._uses = mark._uses.copy()
+        self._taken = mark._taken
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,7 @@ class StepRecord:
         memo: JSON text in the protocol's shape; None while it waits.
         memo_key: where the memo lies in the bucket when it is too large for the record.
         event_name: the name of the event that it waits for, if it waits for one.
+        kept_ms: until when it is kept at least, UTC ms.
     """
 
     step: StepId
@@ -112,6 +125,7 @@ class StepRecord:
     memo: str | None = None
     memo_key: str | None = None
     event_name: str = ""
+    kept_ms: int = 0
 
     @property
     def is_done(self) -> bool:

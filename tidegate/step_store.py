@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
-from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
+from tidegate.aws import AWS_ERRORS, client, error_code, is_throttled, unavailable
+from tidegate.batch import chunks, until_empty
+from tidegate.clock import Clock
 from tidegate.manifest import STEPS
 from tidegate.payload import PayloadStore, is_large, payload_key
 from tidegate.run import Run
@@ -17,6 +19,10 @@ from tidegate.step import Op, StepId, StepRecord, StepState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+_MAX_BATCH = 25
+_SAFETY_MS = 2 * 86_400_000
 
 
 @dataclass(frozen=True)
@@ -27,11 +33,13 @@ class StepStore:
         table: the table's name.
         payloads: where large outputs are.
         retention_s: how long a step is kept after it was recorded, in seconds.
+        clock: for pauses between tries.
     """
 
     table: str
     payloads: PayloadStore
     retention_s: int
+    clock: Clock
 
     def load(self, run: Run) -> dict[str, StepRecord]:
         """Every step of a run, by its hashed id.
@@ -68,6 +76,8 @@ class StepStore:
         Raises:
             PlatformError: DynamoDB or S3 did not answer.
         """
+        kept_from_ms = max(record.started_ms, record.due_ms or 0, record.ended_ms or 0)
+        record = replace(record, kept_ms=kept_from_ms + self.retention_s * 1000)
         memo = record.memo
         if memo is not None and is_large(memo):
             key = payload_key(STEPS, run.env, f"{run.id}-{record.step.hashed}")
@@ -91,13 +101,46 @@ class StepStore:
             raise unavailable("the step could not be recorded", error) from error
         return record
 
+    def keep(self, run: Run, records: list[StepRecord], until_ms: int) -> None:
+        """See to it that a run's steps are kept until it goes on.
+
+        A run may sleep for longer than its steps are kept otherwise; without them it would do them
+        again. Costs a write for each step that would expire before, and nothing else.
+
+        Args:
+            run: the run.
+            records: its steps.
+            until_ms: when it goes on, UTC ms.
+
+        Raises:
+            PlatformError: DynamoDB did not take it.
+        """
+        kept_ms = until_ms + self.retention_s * 1000
+        soon = [r for r in records if r.is_done and r.kept_ms < until_ms + _SAFETY_MS]
+        items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in soon]
+        for chunk in chunks(items, _MAX_BATCH):
+            until_empty(
+                self._write,
+                [{"PutRequest": {"Item": item}} for item in chunk],
+                self.clock,
+                "the steps could not be kept",
+            )
+
+    def _write(self, requests: list[Any]) -> list[Any]:
+        try:
+            answer = client("dynamodb").batch_write_item(RequestItems={self.table: requests})
+        except AWS_ERRORS as error:
+            if is_throttled(error):
+                return requests
+            raise unavailable("the steps could not be kept", error) from error
+        return list(answer.get("UnprocessedItems", {}).get(self.table, []))
+
     def _with_memo(self, record: StepRecord) -> StepRecord:
         if record.memo_key is None:
             return record
         return replace(record, memo=self.payloads.get(record.memo_key))
 
     def _item(self, run: Run, record: StepRecord) -> dict[str, Value]:
-        kept_from_ms = max(record.started_ms, record.due_ms or 0, record.ended_ms or 0)
         item: dict[str, Value] = {
             "pk": {"S": _partition(run)},
             "sk": {"S": record.step.hashed},
@@ -107,7 +150,7 @@ class StepStore:
             "state": {"S": record.state},
             "attempt": {"N": str(record.attempt)},
             "started_ms": {"N": str(record.started_ms)},
-            "expires_at": {"N": str(kept_from_ms // 1000 + self.retention_s)},
+            "expires_at": {"N": str(record.kept_ms // 1000)},
         }
         for name, number in (("ended_ms", record.ended_ms), ("due_ms", record.due_ms)):
             if number is not None:
@@ -140,4 +183,5 @@ def _record_of(item: Mapping[str, Any]) -> StepRecord:
         memo=item["memo"]["S"] if "memo" in item else None,
         memo_key=item["memo_key"]["S"] if "memo_key" in item else None,
         event_name=item["event_name"]["S"] if "event_name" in item else "",
+        kept_ms=int(item["expires_at"]["N"]) * 1000,
     )

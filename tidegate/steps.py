@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, TypeVarTuple, overloa
 from tidegate.effect import Invoke, Sleep, StepEffect, WaitForEvent
 from tidegate.errors import StepUsageError
 from tidegate.event import RESERVED_PREFIX, Event
+from tidegate.event_model import Sendable, plain_events
 from tidegate.serialise import serialise
 from tidegate.session import Session, StepCall, current, is_inside_step
 from tidegate.step import MAX_WAIT_MS, Op, StepId, StepRecord
@@ -76,12 +77,12 @@ class StepSync:
         """
         self._sleep(step_id, _moment_ms(until))
 
-    def send_event(self, step_id: str, events: Event | Sequence[Event]) -> list[str]:
+    def send_event(self, step_id: str, events: Sendable | Sequence[Sendable]) -> list[str]:
         """Send events from within the function, once.
 
         Args:
             step_id: the step's id.
-            events: one event or several.
+            events: one event or several, also as instances of the classes that declare them.
 
         Returns:
             Their internal ids, in order.
@@ -89,7 +90,7 @@ class StepSync:
         Raises:
             StepError: an event is not valid, or they could not be sent.
         """
-        return self.run(step_id, self._session.sender(_listed(events), step_id))
+        return self.run(step_id, self._session.sender(plain_events(events), step_id))
 
     def wait_for_event(
         self,
@@ -218,9 +219,9 @@ class Step:
         """As `StepSync.sleep_until`."""
         await self._sleep(step_id, _moment_ms(until))
 
-    async def send_event(self, step_id: str, events: Event | Sequence[Event]) -> list[str]:
+    async def send_event(self, step_id: str, events: Sendable | Sequence[Sendable]) -> list[str]:
         """As `StepSync.send_event`."""
-        send = self._session.sender(_listed(events), step_id)
+        send = self._session.sender(plain_events(events), step_id)
         return await self.run(step_id, functools.partial(asyncio.to_thread, send))
 
     async def wait_for_event(
@@ -390,7 +391,3 @@ def _moment_ms(moment: int | datetime) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-
-
-def _listed(events: Event | Sequence[Event]) -> Sequence[Event]:
-    return [events] if isinstance(events, Event) else events

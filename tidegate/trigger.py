@@ -3,24 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import TypeVar
 
-from tidegate.event import MAX_NAME_LENGTH
+from tidegate.event import MAX_NAME_LENGTH, DataT
+from tidegate.event_model import EventModel
+
+ModelT = TypeVar("ModelT", bound=EventModel)
 
 
-class TriggerEvent(BaseModel):
+class TriggerEvent(BaseModel, Generic[DataT]):
     """Starts a function for events of a name.
 
     Attributes:
         event: an exact name, `app/user.created`, or a prefix with a wildcard behind its last
-            `/` or `.`: `app/*` and `app/user.*` both match `app/user.created`.
+            `/` or `.`: `app/*` and `app/user.*` both match `app/user.created`. Given a class that
+            declares an event, it is that event's name, and the function's data are of that class.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     event: str
+    _model: type[EventModel] | None = PrivateAttr(None)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(self: TriggerEvent[dict[str, Any]], *, event: str) -> None: ...
+
+        @overload
+        def __init__(self: TriggerEvent[ModelT], *, event: type[ModelT]) -> None: ...
+
+        def __init__(self, *, event: Any) -> None: ...
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_model(cls, fields: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        model = fields.get("event") if isinstance(fields, dict) else None
+        if not isinstance(model, type):
+            return handler(fields)
+        if not issubclass(model, EventModel):
+            raise ValueError(f"event={model.__name__} is no class derived from EventModel")
+        if model.__event_name__ is None:
+            raise ValueError(f"event={model.__name__} declares no event: it has no name")
+        trigger = handler({**fields, "event": model.__event_name__})
+        trigger._model = model
+        return trigger
 
     @field_validator("event")
     @classmethod
@@ -34,6 +71,18 @@ class TriggerEvent(BaseModel):
             )
         return name
 
+    # Two triggers are the same if they match the same events, whatever the class of the data.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TriggerEvent) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash(self.event)
+
+    @property
+    def model(self) -> type[EventModel] | None:
+        """The class that the trigger was made with, if it was one."""
+        return self._model
+
     @property
     def prefix(self) -> str | None:
         """What names must start with, when this is a wildcard; None when it is an exact name."""
@@ -44,7 +93,7 @@ class TriggerEvent(BaseModel):
         return name.startswith(self.prefix) if self.prefix is not None else name == self.event
 
 
-def filter_policy(triggers: Iterable[TriggerEvent]) -> dict[str, list[Any]]:
+def filter_policy(triggers: Iterable[TriggerEvent[Any]]) -> dict[str, list[Any]]:
     """The SNS subscription filter that lets through what the triggers match, by attribute `name`.
 
     See https://docs.aws.amazon.com/sns/latest/dg/string-value-matching.html. A wildcard is a

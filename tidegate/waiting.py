@@ -67,7 +67,7 @@ class Waiting:
             op=Op.WAIT_FOR_EVENT,
             since_ms=now_ms,
             due_ms=effect.until_ms,
-            message=EventMessage.of(event).encode(),
+            message=self._message(event, effect.until_ms, now_ms),
             event_id=event.internal_id,
             event_name=effect.event_name,
             condition=Condition.of(effect.if_exp, effect.match, decode(event.body)),
@@ -98,7 +98,7 @@ class Waiting:
             op=Op.INVOKE,
             since_ms=now_ms,
             due_ms=effect.until_ms,
-            message=EventMessage.of(event).encode(),
+            message=self._message(event, effect.until_ms, now_ms),
             event_id=event.internal_id,
         )
         self.waker.waits.put(wait)
@@ -132,6 +132,11 @@ class Waiting:
         wait = self.waker.waits.get(key)
         if wait is not None:
             self.waker.complete(wait, *result_of(run, output))
+
+    def _message(self, event: AcceptedEvent, due_ms: int, now_ms: int) -> str:
+        """The message that resumes the run of an event, its large body kept until then."""
+        payloads = self.waker.runs.payloads
+        return EventMessage.of(event).kept_until(due_ms, now_ms, payloads).encode()
 
     def _ask_for_looks(self, key: WaitKey) -> None:
         text = LookMessage(key).encode()

@@ -9,7 +9,7 @@ from tidegate.api import Api
 from tidegate.aws import client
 from tidegate.clock import SystemClock
 from tidegate.event_store import EventStore
-from tidegate.key import Keys, OpenKeys, StoredKeys
+from tidegate.key import keys_of
 from tidegate.logs import log_to_cloudwatch
 from tidegate.manifest import Manifest
 from tidegate.payload import PayloadStore
@@ -19,14 +19,9 @@ from tidegate.settings import Settings
 log_to_cloudwatch()
 settings = Settings.read(os.environ, "events_table", "runs_table", "bucket", "manifest")
 clock = SystemClock()
-keys: Keys = (
-    OpenKeys(settings.default_env)
-    if settings.auth == "open"
-    else StoredKeys(settings.keys_table, clock)
-)
 payloads = PayloadStore(settings.bucket)
 api = Api(
-    keys,
+    keys_of(settings, clock),
     EventStore(settings.events_table, payloads, settings.retention_s, clock),
     RunStore(settings.runs_table, payloads, clock, settings.retention_s),
     Manifest.read(settings.manifest),

@@ -12,7 +12,8 @@ from tidegate.clock import SystemClock
 from tidegate.dedup import DedupTable
 from tidegate.event_store import EventStore
 from tidegate.ingest import Ingest
-from tidegate.key import Keys, OpenKeys, StoredKeys
+from tidegate.key import keys_of
+from tidegate.lambda_context import LambdaContext
 from tidegate.logs import log_to_cloudwatch
 from tidegate.payload import PayloadStore
 from tidegate.settings import Settings
@@ -23,11 +24,6 @@ settings = Settings.read(
     os.environ, "dedup_table", "events_table", "waits_table", "topic_arn", "bucket"
 )
 clock = SystemClock()
-keys: Keys = (
-    OpenKeys(settings.default_env)
-    if settings.auth == "open"
-    else StoredKeys(settings.keys_table, clock)
-)
 store = EventStore(
     settings.events_table, PayloadStore(settings.bucket), settings.retention_s, clock
 )
@@ -38,12 +34,12 @@ admission = Admission(
     WaitStore(settings.waits_table),
     clock,
 )
-ingest = Ingest(keys, admission, settings.max_request_bytes)
+ingest = Ingest(keys_of(settings, clock), admission, settings.max_request_bytes)
 # Made while the Lambda starts, when it has a full processor, not during the first request.
 client("dynamodb")
 client("sns")
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """One HTTP request."""
-    return ingest.handle(event)
+    return ingest.handle(event, context.get_remaining_time_in_millis())

@@ -24,7 +24,7 @@ clock = SystemClock()
 payloads = PayloadStore(settings.bucket)
 waker = Waker(
     RunStore(settings.runs_table, payloads, clock, settings.retention_s),
-    StepStore(settings.steps_table, payloads, settings.retention_s),
+    StepStore(settings.steps_table, payloads, settings.retention_s, clock),
     WaitStore(settings.waits_table),
     Bus(settings.topic_arn, clock),
     clock,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from typing import Any
 
 from tidegate import registry
 from tidegate.admission import Admission
@@ -14,6 +14,7 @@ from tidegate.dedup import DedupTable
 from tidegate.engine import Engine
 from tidegate.event_store import EventStore
 from tidegate.host import PythonHost
+from tidegate.lambda_context import LambdaContext
 from tidegate.logs import log_to_cloudwatch
 from tidegate.manifest import Manifest
 from tidegate.payload import PayloadStore
@@ -43,7 +44,7 @@ admission = Admission(
 )
 delivery = Delivery.of(settings, clock)
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
-steps = StepStore(settings.steps_table, payloads, settings.retention_s)
+steps = StepStore(settings.steps_table, payloads, settings.retention_s, clock)
 waker = Waker(runs, steps, waits, bus, clock)
 engine = Engine(
     function=function,
@@ -59,13 +60,6 @@ engine = Engine(
 worker = Worker(engine, settings.queue_url, settings.dead_letter_url, clock)
 # Made while the Lambda starts, when it has a full processor, not during the first message.
 client("dynamodb")
-
-
-class LambdaContext(Protocol):
-    """What is used of the context that Lambda passes."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """How long this invocation may still take."""
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -93,7 +93,10 @@ class Stage:
     @property
     def steps(self) -> StepStore:
         return StepStore(
-            f"{PREFIX}-steps", PayloadStore(self.settings.bucket), self.settings.retention_s
+            f"{PREFIX}-steps",
+            PayloadStore(self.settings.bucket),
+            self.settings.retention_s,
+            self.clock,
         )
 
     def send(self, *events: dict[str, Any], seed: Seed | None = None, env: str = ENV) -> list[str]:

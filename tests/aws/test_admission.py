@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -283,3 +284,50 @@ def test_what_stays_unpublished_is_an_error(
 def test_events_of_a_function_are_checked_as_any_other(stage: Stage) -> None:
     with pytest.raises(RequestError, match=r"events\[1\]: name"):
         stage.admission.send(ENV, [Event(name="app/a"), Event(name="inngest/x")], SEED)
+
+
+def test_event_of_another_name_waits_until_the_first_is_settled(
+    stage: Stage, listener: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(client("sns"), "publish_batch", raises(ProcessDied()))
+        with pytest.raises(ProcessDied):
+            stage.send({"name": "app/a", "id": "one"}, seed=SEED)
+    with pytest.raises(PlatformError, match="on its way"):
+        stage.send({"name": "app/b", "id": "one"})
+    assert published_ids(stage, listener) == []
+    stage.clock.advance(seconds=31)
+    assert stage.send({"name": "app/b", "id": "one"}) == [SEED.ulid(1)]
+    assert published_ids(stage, listener) == [SEED.ulid(1)]
+
+
+def test_repeated_request_publishes_again_without_asking(
+    stage: Stage, listener: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = stage.send({"name": "app/a", "id": "one"}, seed=SEED)
+    monkeypatch.setattr(client("dynamodb"), "get_item", raises(AssertionError("not needed")))
+    assert stage.send({"name": "app/a", "id": "one"}, seed=SEED) == ids
+    assert published_ids(stage, listener) == ids * 2
+
+
+def test_throttled_calls_are_repeated(
+    stage: Stage, listener: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_batch = client("sns").publish_batch
+    left = [1, 2]
+
+    def throttled(**call: Any) -> Any:
+        if left:
+            left.pop()
+            raise fails("PublishBatch")
+        return publish_batch(**call)
+
+    monkeypatch.setattr(client("sns"), "publish_batch", throttled)
+    assert stage.send({"name": "app/a"}) == published_ids(stage, listener)
+
+
+def raises(error: BaseException) -> Callable[..., Any]:
+    def call(**_: Any) -> Any:
+        raise error
+
+    return call

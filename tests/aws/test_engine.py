@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import sys
@@ -13,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from tests.aws.conftest import Stage, batch, record_of
 from tests.aws.deployed import TIMEOUT_MS, Deployed, counting, function_of, raising, waiting
@@ -296,8 +297,9 @@ def test_result_of_a_worker_that_lost_its_lease_is_dropped(stage: Stage) -> None
         deployed.handle(message)
 
     other.append(overtake)
-    assert deployed.handle(message) == []
+    assert deployed.handle(message) != [], "its message stays, in case the other one dies"
     assert deployed.run_of(message).output == '"attempt 1"'
+    assert deployed.handle(message) == []
 
 
 def test_result_is_kept_through_a_short_fault(
@@ -563,3 +565,181 @@ def test_stack_is_the_users_own(stage: Stage) -> None:
     stack = json.loads(deployed.run_of(message).output or "")["stack"]
     assert stack.splitlines()[-1].startswith("TypeError")
     assert stack.count("File ") == 2
+
+
+# --- answers that are lost ----------------------------------------------------------------------
+
+
+def loses_answers(monkeypatch: pytest.MonkeyPatch, operation: str, times: int = 1) -> list[int]:
+    """Let the next calls of DynamoDB be applied, and their answers be lost."""
+    real = getattr(client("dynamodb"), operation)
+    left = list(range(times))
+
+    def call(**arguments: Any) -> Any:
+        answer = real(**arguments)
+        if left:
+            left.pop()
+            raise ReadTimeoutError(endpoint_url="https://dynamodb")
+        return answer
+
+    monkeypatch.setattr(client("dynamodb"), operation, call)
+    return left
+
+
+def test_run_whose_creation_was_not_confirmed_starts_when_the_message_comes_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """botocore repeats such a call by itself; the store must know its own write."""
+    calls: list[Any] = []
+    deployed = Deployed(stage, counting(calls, "done"), retries=0)
+    message = deployed.send()
+    real = client("dynamodb").put_item
+
+    def twice(**arguments: Any) -> Any:
+        with contextlib.suppress(ClientError):
+            real(**arguments)
+        return real(**arguments)
+
+    monkeypatch.setattr(client("dynamodb"), "put_item", twice)
+    assert deployed.handle(message) == []
+    assert len(calls) == 1
+    assert deployed.run_of(message).output == '"done"'
+
+
+def test_end_that_was_not_confirmed_is_announced(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = Deployed(stage, counting([], "done"))
+    heard = listener(stage, "inngest/function.finished")
+    stage.deploy(deployed.function, heard)
+    deployed.worker = stage.worker(deployed.function)
+    message = deployed.send()
+    left = loses_answers(monkeypatch, "update_item")
+    assert deployed.handle(message) == []
+    assert left == []
+    assert len(announced(stage, heard)) == 1
+
+
+def test_retry_that_was_not_confirmed_is_delivered(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    deployed = Deployed(stage, counting(calls, ValueError()), retries=1)
+    message = deployed.send()
+    left = loses_answers(monkeypatch, "update_item")
+    assert deployed.handle(message) == []
+    assert left == []
+    deployed.drive()
+    assert len(calls) == 2
+    assert deployed.run_of(message).status == Status.FAILED
+
+
+def test_lease_that_was_not_confirmed_is_held(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    deployed = Deployed(stage, counting(calls))
+    message = deployed.send(ts=stage.clock.ms + 60_000)
+    deployed.handle(message)
+    [later] = waiting(stage, deployed.function)
+    stage.clock.advance(seconds=60)
+    real = client("dynamodb").update_item
+    repeated: list[Any] = []
+
+    def twice(**arguments: Any) -> Any:
+        if not repeated:
+            repeated.append(real(**arguments))
+        return real(**arguments)
+
+    monkeypatch.setattr(client("dynamodb"), "update_item", twice)
+    assert deployed.handle(later) == []
+    assert len(calls) == 1
+
+
+def test_what_waiting_does_not_mend_is_not_waited_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = Deployed(stage, counting([]))
+    message = deployed.send()
+
+    def denied(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateItem")
+
+    monkeypatch.setattr(client("dynamodb"), "update_item", denied)
+    assert deployed.handle(message) != []
+    assert stage.clock.slept_s == []
+
+
+# --- what functions throw -----------------------------------------------------------------------
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (NonRetriableError("file \udcff is gone"), "file ? is gone"),
+        (NonRetriableError("x" * 300_000), "characters left out"),
+        (UnspeakableError(), "its message cannot be had"),
+    ],
+)
+def test_failures_are_stored_whatever_they_say(
+    stage: Stage, error: Exception, message: str
+) -> None:
+    calls: list[Any] = []
+    deployed = Deployed(stage, counting(calls, error), retries=0)
+    sent = deployed.send()
+    assert deployed.handle(sent) == []
+    run = deployed.run_of(sent)
+    assert run.status == Status.FAILED
+    assert message in json.loads(run.output or "")["message"]
+    assert len(run.output or "") < 50_000
+    assert len(calls) == 1
+
+
+def test_sys_exit_in_a_coroutine_ends_its_attempt_alone(stage: Stage) -> None:
+    async def leaves(ctx: Context) -> None:
+        sys.exit(3)
+
+    async def stays(ctx: Context) -> str:
+        return "still here"
+
+    first = Deployed(stage, leaves, retries=0)
+    message = first.send()
+    assert first.handle(message) == []
+    assert first.run_of(message).status == Status.FAILED
+    second = Deployed(stage, stays)
+    message = second.send()
+    assert second.handle(message) == []
+    assert second.run_of(message).output == '"still here"'
+
+
+@pytest.mark.parametrize("after", [1500.5, "30", None, True])
+def test_retry_after_takes_times_only(after: Any) -> None:
+    with pytest.raises(TypeError, match="whole milliseconds, a timedelta or a datetime"):
+        RetryAfterError("later", after)
+
+
+def test_run_that_waits_for_its_event_while_that_is_lost_is_failed(stage: Stage) -> None:
+    deployed = Deployed(stage, counting([], ValueError()))
+    message = deployed.send(data={"text": "x" * 100_000})
+    deployed.handle(message)
+    [again] = waiting(stage, deployed.function)
+    assert again.body_key is not None
+    client("s3").delete_object(Bucket=stage.settings.bucket, Key=again.body_key)
+    assert deployed.handle(again) == []
+    run = deployed.run_of(message)
+    assert run.status == Status.FAILED
+    assert "is gone" in (run.output or "")
+    assert len(stage.dead(deployed.function)) == 1
+
+
+def test_ts_a_moment_ahead_starts_in_the_same_invocation(stage: Stage) -> None:
+    calls: list[Any] = []
+    deployed = Deployed(stage, counting(calls))
+    deployed.handle(deployed.send(ts=stage.clock.ms + 300))
+    assert len(calls) == 1
+    assert stage.clock.slept_s == [0.3]

@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import re
+import threading
 import tracemalloc
 import zlib
 from collections.abc import Iterator, Sequence
@@ -792,3 +793,19 @@ def test_the_door_is_set_up_by_its_environment_variables(
         ("prod", "app/a"),
         ("prod", "app/b"),
     ]
+
+
+def test_a_request_that_takes_too_long_is_503_before_lambda_ends_it(stage: Stage) -> None:
+    go_on = threading.Event()
+
+    class Slow:
+        def admit(self, *_: Any) -> list[str]:
+            go_on.wait(10)
+            return []
+
+    ingest = Ingest(OpenKeys(ENV), Slow(), LIMIT)  # type: ignore[arg-type]
+    answer = ingest.handle(request(TWO), remaining_ms=1_550)
+    go_on.set()
+    assert answer["statusCode"] == 503
+    assert answer["headers"]["retry-after"] == "1"
+    assert json.loads(answer["body"])["ids"] == []

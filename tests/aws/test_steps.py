@@ -16,7 +16,7 @@ import pydantic
 import pytest
 
 from tests.aws.conftest import Stage
-from tests.aws.deployed import TIMEOUT_MS, Deployed, raising
+from tests.aws.deployed import TIMEOUT_MS, Deployed, raising, waiting
 from tidegate import (
     Context,
     ContextSync,
@@ -27,7 +27,10 @@ from tidegate import (
     StepError,
     step,
 )
+from tidegate.aws import client
 from tidegate.errors import PlatformError
+from tidegate.local.cloud import PREFIX
+from tidegate.partition import item_key
 from tidegate.run import Status
 from tidegate.step import StepId, StepState
 from tidegate.step_store import StepStore
@@ -628,3 +631,40 @@ def test_first_output_wins(stage: Stage, ran: Ran) -> None:
     assert json.loads(deployed.run_of(message).output or "") == "output 2"
     record = stage.steps.load(deployed.run_of(message))[StepId("a").hashed]
     assert record.memo == '{"data":"output 2"}'
+
+
+def test_ids_that_look_alike_are_told_apart(stage: Stage, ran: Ran) -> None:
+    def handler(ctx: ContextSync) -> list[int]:
+        names = ["s", "s", "s:1", "s:1"]
+        values = [ctx.step.run(name, ran, f"{n}", n) for n, name in enumerate(names)]
+        ctx.step.sleep("rest", 60_000)
+        return values
+
+    assert completed(Deployed(stage, handler)) == [0, 1, 2, 3]
+    assert set(ran.times.values()) == {1}
+
+
+def test_steps_outlive_a_sleep_that_is_longer_than_the_retention(stage: Stage, ran: Ran) -> None:
+    def handler(ctx: ContextSync) -> int:
+        first = ctx.step.run("first", ran, "first", 1)
+        ctx.step.sleep("rest", timedelta(days=90))
+        return first + ctx.step.run("second", ran, "second", 2)
+
+    deployed = Deployed(stage, handler)
+    message = deployed.send(data={"text": "x" * 100_000})
+    deployed.handle(message)
+    run = deployed.run_of(message)
+    wakes_ms = stage.clock.ms + 90 * 86_400_000
+    for table, key in (("runs", item_key("dev", run.id)), ("steps", first_step_key(run.id))):
+        found = client("dynamodb").get_item(TableName=f"{PREFIX}-{table}", Key=key)["Item"]
+        assert int(found["expires_at"]["N"]) * 1000 > wakes_ms, table
+    [later] = waiting(stage, deployed.function)
+    assert (later.body_key or "").startswith("delayed/")
+    stage.clock.ms = wakes_ms
+    deployed.handle(later)
+    assert json.loads(deployed.run_of(message).output or "") == 3
+    assert ran.times == {"first": 1, "second": 1}
+
+
+def first_step_key(run_id: str) -> Any:
+    return {"pk": {"S": f"dev#{run_id}"}, "sk": {"S": StepId("first").hashed}}

@@ -7,18 +7,25 @@ checked in the template.
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from inngest._internal.transforms import hash_signing_key
 
+from infra.config import Config
+from tests.clock import FakeClock
+from tidegate.key import Key, StoredKeys
+from tidegate.keys_cli import create
 from tidegate.manifest import BATCH_SIZE, HANDLERS, MAX_CONCURRENCY, TABLES, Manifest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,24 +53,29 @@ def endpoint() -> Iterator[str]:
             server.kill()
 
 
+def environment(endpoint: str) -> dict[str, str]:
+    """Of a command; nothing in it leads to a real account."""
+    return {
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "HOME": os.environ["HOME"],
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+    }
+
+
 def cdk(endpoint: str, *arguments: str | Path) -> str:
-    """What the CDK's command line prints; nothing in its environment leads to a real account."""
+    """What the CDK's command line prints."""
     assert CDK.exists(), "the CDK's command line is not installed: run `npm ci`"
     done = subprocess.run(
         [CDK, *arguments, "--no-notices"],
         cwd=ROOT,
-        env={
-            "PATH": f"{BIN}:{os.environ['PATH']}",
-            "HOME": os.environ["HOME"],
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_REGION": REGION,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "CDK_DISABLE_CLI_TELEMETRY": "true",
-        },
+        env=environment(endpoint),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -172,3 +184,96 @@ def test_the_code_was_uploaded(deployment: Deployment) -> None:
     assert len(buckets) == 2, "and the one for large payloads"
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=assets)["Contents"]]
     assert [key for key in keys if key.endswith(".zip")]
+
+
+# --- tidegate keys --------------------------------------------------------------------------------
+
+
+def create_key(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[str]:
+    """What `tidegate keys create` did."""
+    return subprocess.run(
+        [BIN / "tidegate", "keys", "create", *options],
+        env=environment(deployment.endpoint),
+        capture_output=True,
+        text=True,
+    )
+
+
+def secret_of(done: subprocess.CompletedProcess[str]) -> str:
+    """The key that it printed, and nothing else."""
+    assert (done.returncode, done.stderr) == (0, "")
+    [secret] = done.stdout.splitlines()
+    return secret
+
+
+@pytest.fixture
+def keys(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> StoredKeys:
+    """The stage's keys, as its Lambdas read them."""
+    [stack] = deployment.client("cloudformation").describe_stacks(StackName="Tidegate-trial")[
+        "Stacks"
+    ]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    monkeypatch.setattr("tidegate.key.client", deployment.client)
+    return StoredKeys(outputs["KeysTable"], FakeClock())
+
+
+def test_a_created_event_key_opens_the_stage(deployment: Deployment, keys: StoredKeys) -> None:
+    secret = secret_of(create_key(deployment, "--stage", "trial"))
+    assert keys.find("event", secret) == Key("event", "production")
+    assert keys.find("signing", secret) is None
+
+
+def test_a_created_key_is_as_limited_as_asked(deployment: Deployment, keys: StoredKeys) -> None:
+    limits = ["--env=branches", "--branch", "--only=shop/order.placed", "--only=app/*"]
+    secret = secret_of(create_key(deployment, "--stage=trial", *limits, "--name=the web shop"))
+    names = ("shop/order.placed", "app/*")
+    assert keys.find("event", secret) == Key("event", "branches", branch=True, event_names=names)
+    table = deployment.client("dynamodb").scan(TableName=keys.table)["Items"]
+    assert "the web shop" in [item["name"]["S"] for item in table]
+    assert secret not in str(table)
+
+
+def test_a_created_signing_key_is_known_as_the_sdk_sends_it(
+    deployment: Deployment, keys: StoredKeys
+) -> None:
+    secret = secret_of(create_key(deployment, "--stage=trial", "--kind=signing", "--env=eu"))
+    assert secret.startswith("signkey-env-")
+    for sent in (secret, hash_signing_key(secret)):
+        assert keys.find("signing", sent) == Key("signing", "eu")
+    assert keys.find("event", secret) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--stage=nowhere"], r"the stage 'nowhere' is not deployed in us-east-1"),
+        (["--stage=trial", "--env=two words"], r"environment name 'two words' is not possible"),
+        (["--stage=trial", "--only=*"], r"'\*' can never match"),
+    ],
+)
+def test_a_key_that_cannot_be_created_is_one_line(
+    deployment: Deployment, options: list[str], message: str
+) -> None:
+    done = create_key(deployment, *options)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert re.search(message, line)
+
+
+# --- docs/deploying.md ----------------------------------------------------------------------------
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    text = (ROOT / "docs" / "deploying.md").read_text()
+    settings = text.partition("\n## Settings\n")[2].partition("\n## ")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", settings, re.MULTILINE))
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    defaults = {field.name: str(field.default) for field in fields(Config)}
+    assert documented == defaults | {"functions": context["functions"]}
+
+
+def test_every_option_of_the_key_command_is_documented() -> None:
+    text = (ROOT / "docs" / "deploying.md").read_text()
+    documented = set(re.findall(r"^\| `--(\w+)` \|", text, re.MULTILINE))
+    assert documented == set(inspect.signature(create).parameters)

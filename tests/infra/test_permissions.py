@@ -36,7 +36,7 @@ def worker(function: str) -> dict[str, set[str]]:
         },
         f"{function}DeadLetters": {"sqs:SendMessage"},
         "StorageRuns": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
-        "StorageSteps": {"dynamodb:PutItem", "dynamodb:Query"},
+        "StorageSteps": {"dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query"},
         "StorageDedup": {"dynamodb:PutItem"},
         "StorageEvents": {"dynamodb:BatchWriteItem", "dynamodb:GetItem"},
         "StoragePayloads": {"s3:ListBucket"},

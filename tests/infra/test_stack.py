@@ -134,9 +134,8 @@ def test_only_the_topic_may_send_to_a_queue_from_outside(dev: Template, manifest
         policy["Queues"][0]["Ref"]: policy["PolicyDocument"]["Statement"]
         for policy in properties(dev, "AWS::SQS::QueuePolicy").values()
     }
-    for function in manifest.functions:
-        queue, _ = queue_of(dev, function)
-        assert [s for s in policies.pop(queue) if s["Effect"] == "Allow"] == [
+    for queue, statements in policies.items():
+        assert [s for s in statements if s["Effect"] == "Allow"] == [
             {
                 "Action": "sqs:SendMessage",
                 "Condition": {"ArnEquals": {"aws:SourceArn": {"Ref": topic}}},
@@ -145,8 +144,25 @@ def test_only_the_topic_may_send_to_a_queue_from_outside(dev: Template, manifest
                 "Resource": arn(queue),
             }
         ]
-    for statements in policies.values():
-        assert all(statement["Effect"] == "Deny" for statement in statements)
+    assert len(policies) == 2 * len(manifest.functions), "queues and dead-letter queues"
+
+
+def test_what_cannot_be_delivered_is_left_in_the_dead_letter_queue(
+    dev: Template, manifest: Manifest
+) -> None:
+    """And no event comes before its queue lets the topic send."""
+    subscriptions = dev.find_resources("AWS::SNS::Subscription").values()
+    assert len(subscriptions) == len(manifest.functions)
+    for subscription in subscriptions:
+        target = subscription["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]
+        assert "DeadLetters" in target["Fn::GetAtt"][0]
+        assert any("QueuePolicy" in name for name in subscription["DependsOn"])
+
+
+def test_only_workers_may_send_themselves_messages_without_end(dev: Template) -> None:
+    for function in properties(dev, "AWS::Lambda::Function").values():
+        is_worker = function["Handler"].startswith("functions.worker")
+        assert function["RecursiveLoop"] == ("Allow" if is_worker else "Terminate")
 
 
 def test_alarms_watch_dead_letters_and_age(dev: Template, manifest: Manifest) -> None:

@@ -9,10 +9,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from importlib import metadata
 
 import pytest
+from pydantic import ConfigDict
+from pydantic.alias_generators import to_camel
 
 import tidegate
 from tests.unit.recording_server import RecordingServer, SkippingClock
@@ -22,7 +25,9 @@ from tidegate import (
     Context,
     ContextSync,
     Event,
+    EventEncodingError,
     EventKeyUnspecifiedError,
+    EventModel,
     TriggerEvent,
     registry,
 )
@@ -244,6 +249,56 @@ def test_an_event_carries_what_was_set_and_nothing_else(
             "v": "2024-01",
         },
     ]
+
+
+class Paid(EventModel, name="client/cart.paid"):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    cart_id: str
+    paid_at: datetime
+    amount: Decimal = Decimal("0")
+
+
+PAID = Paid(cart_id="1", paid_at=datetime(2026, 1, 1, tzinfo=UTC), amount=Decimal("1.50"))
+PAID_DATA = {"cartId": "1", "paidAt": "2026-01-01T00:00:00Z", "amount": "1.50"}
+
+
+def test_a_declared_event_is_sent_as_it_is(server: RecordingServer, send: Send) -> None:
+    client = Client(app_id="shop", event_key="k", base_url=server.url, clock=SkippingClock())
+    assert send(client, PAID) == server.asked[0].ids
+    [event] = server.asked[0].events
+    assert event.pop("ts") > 0
+    assert event == {"name": "client/cart.paid", "data": PAID_DATA}
+
+
+def test_declared_events_and_others_are_sent_together(server: RecordingServer, send: Send) -> None:
+    client = Client(app_id="shop", event_key="k", base_url=server.url, clock=SkippingClock())
+    ts = 1_760_000_000_000
+    events = [Event(name="a", ts=ts), PAID, PAID.event(id="mine", ts=ts, user={"id": 1}, v="2")]
+    assert send(client, events) == server.asked[0].ids
+    plain, paid, whole = server.asked[0].events
+    assert plain == {"name": "a", "data": {}, "ts": ts}
+    assert (paid["name"], paid["data"]) == ("client/cart.paid", PAID_DATA)
+    assert whole == {
+        "name": "client/cart.paid",
+        "data": PAID_DATA,
+        "id": "mine",
+        "ts": ts,
+        "user": {"id": 1},
+        "v": "2",
+    }
+
+
+def test_nothing_is_sent_if_one_declared_event_cannot_be_written(
+    server: RecordingServer, send: Send
+) -> None:
+    class Measured(EventModel, name="client/measured"):
+        value: float
+
+    client = Client(app_id="shop", event_key="k", base_url=server.url, clock=SkippingClock())
+    with pytest.raises(EventEncodingError, match=r"^events\[1\]: cannot be written as JSON"):
+        send(client, [PAID, Measured(value=float("nan"))])
+    assert server.asked == []
 
 
 def test_the_request_says_who_sends_and_what(server: RecordingServer, send: Send) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
+from tidegate.event_model import EventModel
 from tidegate.trigger import TriggerEvent, filter_policy
 
 
@@ -56,3 +59,43 @@ def test_the_filter_policy_has_exact_names_and_prefixes() -> None:
     triggers = [TriggerEvent(event=name) for name in ("b", "app/*", "app/x", "a", "app/y.*")]
     assert filter_policy(triggers) == {"name": ["a", "b", {"prefix": "app/"}]}
     assert filter_policy(triggers[:1]) == {"name": ["b"]}
+
+
+class Cart(EventModel, abstract=True): ...
+
+
+class Opened(Cart, name="trigger/cart.opened"): ...
+
+
+def test_a_class_stands_for_the_name_of_its_event() -> None:
+    trigger = TriggerEvent(event=Opened)
+    assert (trigger.event, trigger.prefix) == ("trigger/cart.opened", None)
+    assert trigger.model is Opened
+    assert trigger.matches("trigger/cart.opened")
+    assert not trigger.matches("trigger/cart.opened.twice")
+    assert filter_policy([trigger]) == {"name": ["trigger/cart.opened"]}
+    assert TriggerEvent(event="trigger/cart.opened").model is None
+
+
+def test_a_trigger_is_written_down_by_the_name_alone() -> None:
+    trigger = TriggerEvent(event=Opened)
+    assert trigger.model_dump() == {"event": "trigger/cart.opened"}
+    read = TriggerEvent.model_validate_json(trigger.model_dump_json())
+    assert read == trigger
+    assert hash(read) == hash(trigger)
+    assert read != TriggerEvent(event="trigger/cart.closed")
+    assert read != "trigger/cart.opened"
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (Cart, "event=Cart declares no event: it has no name"),
+        (EventModel, "event=EventModel declares no event"),
+        (dict, "event=dict is no class derived from EventModel"),
+        (Opened(), "valid string"),
+    ],
+)
+def test_what_is_no_class_of_an_event_is_refused(event: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TriggerEvent(event=event)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 import tidegate
 from tidegate import registry
 from tidegate.errors import ConfigurationError, TidegateError
+from tidegate.event_model import declare, declared
 from tidegate.function import Function
 from tidegate.local.lambda_function import EXECUTING
 
@@ -92,7 +93,7 @@ class AppModules:
             LoadError: as `load`.
         """
         with EXECUTING:
-            functions = registry.registered()
+            functions, events = registry.registered(), declared()
             modules = {name: sys.modules.pop(name) for name in self._loaded()}
             registry.clear()
             try:
@@ -104,6 +105,8 @@ class AppModules:
                 registry.clear()
                 for function in functions:
                     registry.register(function)
+                for event in events:
+                    declare(event)
                 raise
 
     def _loaded(self) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from moto import mock_aws
 
-from tidegate.aws import client
+from tidegate.aws import client, forget_clients
 from tidegate.local import moto_gaps, moto_speed, sqs_speed
 from tidegate.local.environment import environment
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
@@ -37,7 +37,7 @@ from tidegate.manifest import (
 from tidegate.settings import Settings
 
 PREFIX = "tidegate"
-DEAD_LETTER_RETENTION_S = 14 * 86_400
+RETENTION_S = 14 * 86_400
 
 _SERVICES: tuple[Any, ...] = ("dynamodb", "s3", "scheduler", "sns", "sqs")
 
@@ -117,8 +117,8 @@ class Cloud:
         self._undo.enter_context(environment(_ENVIRONMENT))
         self._undo.enter_context(mock_aws())
         # `tidegate.aws` keeps its clients; those of another AWS are of no use in this one.
-        _forget_clients()
-        self._undo.callback(_forget_clients)
+        forget_clients()
+        self._undo.callback(forget_clients)
         for service in _SERVICES:
             moto_speed.leave_unsigned(client(service))
         folder = self._undo.enter_context(TemporaryDirectory(prefix="tidegate-"))
@@ -243,7 +243,7 @@ def _wire_matcher(topic_arn: str) -> MatcherWiring:
 
 
 def _dead_letters(name: str) -> tuple[str, str]:
-    return _queue(f"{name}-dead", {"MessageRetentionPeriod": str(DEAD_LETTER_RETENTION_S)})
+    return _queue(f"{name}-dead", {"MessageRetentionPeriod": str(RETENTION_S)})
 
 
 def _redriven_queue(
@@ -253,6 +253,7 @@ def _redriven_queue(
     return _queue(
         name,
         {
+            "MessageRetentionPeriod": str(RETENTION_S),
             "VisibilityTimeout": str(visibility_timeout_s),
             "RedrivePolicy": json.dumps(redrive),
         },
@@ -307,7 +308,3 @@ def _create_table(table: Table) -> None:
 
 def _table_name(table: Table) -> str:
     return f"{PREFIX}-{table.name}"
-
-
-def _forget_clients() -> None:
-    client.cache_clear()  # type: ignore[attr-defined]

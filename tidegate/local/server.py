@@ -153,10 +153,10 @@ class DevServer:
         """Make the cloud and its Lambdas be what the functions ask for."""
         self._cloud.provision(Manifest.of(functions))
         self._lambdas = self._make_lambdas(functions)
-        self._feed(_MATCHER, self._cloud.matcher)
+        self._feed(_MATCHER, _MATCHER, self._cloud.matcher)
         for function in functions:
-            self._feed(_worker(function.id), self._cloud.wiring[function.id])
-        for name in self._mappings.keys() - self._lambdas.keys():
+            self._feed(function.id, _worker(function.id), self._cloud.wiring[function.id])
+        for name in self._mappings.keys() - {_MATCHER, *(function.id for function in functions)}:
             mapping = self._mappings.pop(name)
             mapping.stop()
             mapping.drain(_MOMENT_S)
@@ -180,9 +180,9 @@ class DevServer:
             )
         return lambdas
 
-    def _feed(self, name: str, wiring: FunctionWiring | MatcherWiring) -> None:
+    def _feed(self, name: str, lambda_name: str, wiring: FunctionWiring | MatcherWiring) -> None:
         """Let a queue feed its Lambda as it is now."""
-        invoke = self._lambda(name)
+        invoke = self._lambda(lambda_name)
         mapping = self._mappings.get(name)
         if mapping is not None:
             mapping.invoke = invoke
