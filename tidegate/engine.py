@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.effect import RunComplete, RunError
-from tidegate.encoding import encode
+from tidegate.encoding import decode, encode
 from tidegate.errors import PlatformError, RunLeasedError
 from tidegate.event import AcceptedEvent
+from tidegate.expression import ExpressionError
 from tidegate.function import Function
 from tidegate.host import Host
 from tidegate.ids import run_id_of
@@ -27,6 +28,7 @@ from tidegate.run import Failure, Run, Status, failure_of
 from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
 from tidegate.system_event import announcements
+from tidegate.trigger import TriggerEvent
 
 logger = logging.getLogger("tidegate.engine")
 
@@ -79,11 +81,14 @@ class Engine:
             PlatformError: try again later.
         """
         event = message.event
-        if not any(trigger.matches(event.name) for trigger in self.function.triggers):
-            # A changed subscription filter takes up to 15 minutes to be effective.
+        triggers = [one for one in self.function.triggers if one.matches(event.name)]
+        if triggers or message.is_resume:
+            event = message.with_body(self.runs.payloads)
+        # A changed subscription filter takes up to 15 minutes to be effective, and a filter lets
+        # through what it cannot check. A run goes on even if its trigger has changed since.
+        if not message.is_resume and not any(self._holds(one, event) for one in triggers):
             logger.debug("event not wanted", extra={"event_name": event.name})
             return
-        event = message.with_body(self.runs.payloads)
         run = self._new_run(event, deadline_ms)
         old = self.runs.create(run)
         if old is None and run.status == Status.SCHEDULED:
@@ -93,6 +98,25 @@ class Engine:
             self._attempt(run, event, message)
         else:
             self._resume(old, event, message, deadline_ms)
+
+    def _holds(self, trigger: TriggerEvent, event: AcceptedEvent) -> bool:
+        """Whether the event is as a trigger's expression wants it, at the time it came in."""
+        if trigger.expression is None:
+            return True
+        expression = self.manifest.expression(self.function.id, trigger.expression)
+        try:
+            return expression.matches(event=decode(event.body), now_ms=event.received_ms)
+        except ExpressionError as error:
+            logger.warning(
+                "expression failed: the event counts as not wanted",
+                extra={
+                    "function_id": self.function.id,
+                    "event_id": event.internal_id,
+                    "event_name": event.name,
+                    "error": str(error),
+                },
+            )
+            return False
 
     def _new_run(self, event: AcceptedEvent, deadline_ms: int) -> Run:
         now_ms = self.clock.now_ms()
@@ -235,7 +259,7 @@ class Engine:
             self.announce(events)
 
     def _deliver(self, run: Run, message: EventMessage) -> None:
-        self.delivery.at(run.due_ms or 0, message.encode(), run.id)
+        self.delivery.at(run.due_ms or 0, replace(message, is_resume=True).encode(), run.id)
 
     def _log(self, text: str, run: Run, **extra: object) -> None:
         logger.info(text, extra={"run_id": run.id, "function_id": run.function_id, **extra})

@@ -19,10 +19,12 @@ class EventMessage:
     Attributes:
         event: the event that starts the run; its body is empty while it lies in the bucket.
         body_key: where the body is, when it was too large for the message.
+        is_resume: whether it goes on with a run that was recorded before.
     """
 
     event: AcceptedEvent
     body_key: str | None = None
+    is_resume: bool = False
 
     @classmethod
     def of(cls, event: AcceptedEvent) -> EventMessage:
@@ -41,6 +43,8 @@ class EventMessage:
             "received_ms": event.received_ms,
             "ts": event.ts,
         }
+        if self.is_resume:
+            head["is_resume"] = True
         if self.body_key is not None:
             return encode(head | {"body_key": self.body_key})
         # The body is JSON already; putting it in as it is costs no second encoding.
@@ -64,7 +68,7 @@ class EventMessage:
                 ts=_number(fields, "ts"),
                 body="" if key else encode(fields["event"]),
             )
-            return cls(event, key)
+            return cls(event, key, fields.get("is_resume") is True)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DeadLetterError(
                 f"not a message of an event: {type(error).__name__}: {error}"

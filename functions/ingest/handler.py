@@ -14,11 +14,14 @@ from tidegate.event_store import EventStore
 from tidegate.ingest import Ingest
 from tidegate.key import Keys, OpenKeys, StoredKeys
 from tidegate.logs import log_to_cloudwatch
+from tidegate.manifest import Manifest
 from tidegate.payload import PayloadStore
 from tidegate.settings import Settings
 
 log_to_cloudwatch()
-settings = Settings.read(os.environ, "dedup_table", "events_table", "topic_arn", "bucket")
+settings = Settings.read(
+    os.environ, "dedup_table", "events_table", "topic_arn", "bucket", "manifest"
+)
 clock = SystemClock()
 keys: Keys = (
     OpenKeys(settings.default_env)
@@ -28,9 +31,10 @@ keys: Keys = (
 store = EventStore(
     settings.events_table, PayloadStore(settings.bucket), settings.retention_s, clock
 )
+bus = Bus(settings.topic_arn, clock, Manifest.read(settings.manifest))
 ingest = Ingest(
     keys,
-    Admission(DedupTable(settings.dedup_table), store, Bus(settings.topic_arn, clock), clock),
+    Admission(DedupTable(settings.dedup_table), store, bus, clock),
     settings.max_request_bytes,
 )
 # Made while the Lambda starts, when it has a full processor, not during the first request.

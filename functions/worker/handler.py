@@ -31,7 +31,7 @@ payloads = PayloadStore(settings.bucket)
 admission = Admission(
     DedupTable(settings.dedup_table),
     EventStore(settings.events_table, payloads, settings.retention_s, clock),
-    Bus(settings.topic_arn, clock),
+    Bus(settings.topic_arn, clock, manifest),
     clock,
 )
 delivery = Delivery.of(settings, clock)

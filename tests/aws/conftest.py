@@ -39,6 +39,7 @@ class Stage:
     cloud: Cloud
     clock: FakeClock
     settings: Settings
+    manifest: Manifest = Manifest(functions=())  # noqa: RUF009
 
     @property
     def store(self) -> EventStore:
@@ -54,7 +55,7 @@ class Stage:
         return Admission(
             DedupTable(self.settings.dedup_table),
             self.store,
-            Bus(self.settings.topic_arn, self.clock),
+            Bus(self.settings.topic_arn, self.clock, self.manifest),
             self.clock,
         )
 

@@ -48,8 +48,8 @@ def test_a_name_that_no_event_has_is_refused(event: str) -> None:
 
 
 def test_unknown_options_are_refused() -> None:
-    with pytest.raises(ValidationError, match="expression"):
-        TriggerEvent(event="a", expression="event.data.x")  # type: ignore[call-arg]
+    with pytest.raises(ValidationError, match="cron"):
+        TriggerEvent(event="a", cron="* * * * *")  # type: ignore[call-arg]
 
 
 def test_the_filter_policy_has_exact_names_and_prefixes() -> None:
