@@ -30,6 +30,7 @@ _SETTINGS = (
     "waits_table",
     "topic_arn",
     "bucket",
+    "manifest",
     "retention_days",
 )
 

@@ -16,9 +16,10 @@ from functools import partial
 from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.effect import RunComplete, RunError, RunSuspended
-from tidegate.encoding import encode
+from tidegate.encoding import decode, encode
 from tidegate.errors import DeadLetterError, PlatformError, RunLeasedError
 from tidegate.event import AcceptedEvent
+from tidegate.expression import ExpressionError
 from tidegate.function import Function
 from tidegate.host import Host
 from tidegate.ids import run_id_of
@@ -31,6 +32,7 @@ from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
 from tidegate.step import StepRecord
 from tidegate.system_event import announcements
+from tidegate.trigger import TriggerEvent
 from tidegate.waiting import RunWaits, Waiting
 
 logger = logging.getLogger("tidegate.engine")
@@ -108,12 +110,15 @@ class Engine:
             self._resume(old, event, message, deadline_ms)
 
     def _wanted(self, message: EventMessage, deadline_ms: int) -> AcceptedEvent | None:
-        """The whole event, if it starts a run of this function."""
-        if any(trigger.matches(message.event.name) for trigger in self.function.triggers):
-            return self._whole(message, deadline_ms)
-        if message.event.name != INVOKED:
+        """The whole event, if it starts a run of this function or goes on with one."""
+        triggers = [one for one in self.function.triggers if one.matches(message.event.name)]
+        if not triggers and not message.is_resume and message.event.name != INVOKED:
             return None
         event = self._whole(message, deadline_ms)
+        # A run goes on even if its trigger has changed since; and a filter lets through what it
+        # cannot check.
+        if message.is_resume or any(self._holds(one, event) for one in triggers):
+            return event
         invocation = Invocation.of(event)
         is_mine = invocation is not None and invocation.function_id == self.function.id
         return event if is_mine else None
@@ -149,6 +154,25 @@ class Engine:
         )
         if self.runs.take(run, mine) and self.runs.end(mine, ended):
             self._log("run failed", run, attempt=run.attempt, duration_ms=0, error=str(failure))
+
+    def _holds(self, trigger: TriggerEvent, event: AcceptedEvent) -> bool:
+        """Whether the event is as a trigger's expression wants it, at the time it came in."""
+        if trigger.expression is None:
+            return True
+        expression = self.manifest.expression(self.function.id, trigger.expression)
+        try:
+            return expression.matches(event=decode(event.body), now_ms=event.received_ms)
+        except ExpressionError as error:
+            logger.warning(
+                "expression failed: the event counts as not wanted",
+                extra={
+                    "function_id": self.function.id,
+                    "event_id": event.internal_id,
+                    "event_name": event.name,
+                    "error": str(error),
+                },
+            )
+            return False
 
     def _new_run(self, event: AcceptedEvent, deadline_ms: int) -> Run:
         now_ms = self.clock.now_ms()
@@ -378,7 +402,7 @@ class Engine:
 
     def _deliver(self, run: Run, message: EventMessage, *, wakes: bool = False) -> None:
         later = message.kept_until(run.due_ms or 0, self.clock.now_ms(), self.runs.payloads)
-        later = replace(later, wakes=wakes)
+        later = replace(later, wakes=wakes, is_resume=True)
         self.delivery.at(run.due_ms or 0, later.encode(), run.id)
 
     def _log(self, text: str, run: Run, **extra: object) -> None:

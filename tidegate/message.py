@@ -22,11 +22,13 @@ class EventMessage:
         body_key: where the body is, when it was too large for the message.
         wakes: whether something that the run waits for has happened, so that it goes on before it
             is due.
+        is_resume: whether it goes on with a run that was recorded before.
     """
 
     event: AcceptedEvent
     body_key: str | None = None
     wakes: bool = False
+    is_resume: bool = False
 
     @classmethod
     def of(cls, event: AcceptedEvent) -> EventMessage:
@@ -46,6 +48,8 @@ class EventMessage:
             "ts": event.ts,
             "wakes": self.wakes,
         }
+        if self.is_resume:
+            head["is_resume"] = True
         if self.body_key is not None:
             return encode(head | {"body_key": self.body_key})
         # The body is JSON already; putting it in as it is costs no second encoding.
@@ -69,7 +73,7 @@ class EventMessage:
                 ts=_number(fields, "ts"),
                 body="" if key else encode(fields["event"]),
             )
-            return cls(event, key, fields.get("wakes") is True)
+            return cls(event, key, fields.get("wakes") is True, fields.get("is_resume") is True)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DeadLetterError(
                 f"not a message of an event: {type(error).__name__}: {error}"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest, Manifest
 from tidegate.rest_call import Call, Result, Routes
+from tidegate.trigger import TriggerEvent
 
 
 class TriggerObject(TypedDict):
-    """What starts a function: an event's name, or a wildcard."""
+    """What starts a function: an event's name, or a wildcard, and perhaps an expression."""
 
     event: str
+    expression: NotRequired[str]
 
 
 class ConfigObject(TypedDict):
@@ -63,12 +65,18 @@ class FunctionEndpoints:
         return Result([_object(function) for function in self.manifest.functions])
 
 
+def _trigger(trigger: TriggerEvent) -> TriggerObject:
+    if trigger.expression is None:
+        return {"event": trigger.event}
+    return {"event": trigger.event, "expression": trigger.expression}
+
+
 def _object(function: FunctionManifest) -> FunctionObject:
     return {
         "id": function.id,
         "app_id": function.app_id,
         "name": function.name,
-        "triggers": [{"event": trigger.event} for trigger in function.triggers],
+        "triggers": [_trigger(trigger) for trigger in function.triggers],
         "retries": function.retries,
         "config": {
             "timeout_s": function.timeout_s,

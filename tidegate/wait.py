@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.encoding import decode, encode
@@ -25,13 +25,13 @@ class Condition:
         value: JSON text of the value that the field must have, or its hash; None when nothing can
             match, because the run's own event has no such field.
         expression: a CEL expression over `event` and `async`; empty when there is none.
-        tree: what it means, see `tidegate.expression`.
+        meaning: what it means, see `tidegate.expression.Expression`.
     """
 
     match: str = ""
     value: str | None = None
     expression: str = ""
-    tree: Any = None
+    meaning: str = ""
 
     @classmethod
     def of(cls, if_exp: str | None, match: str | None, started_by: Mapping[str, Any]) -> Condition:
@@ -52,7 +52,7 @@ class Condition:
         from tidegate.expression import compile_expression
 
         compiled = compile_expression(if_exp)
-        return cls(condition.match, condition.value, compiled.text, compiled.tree)
+        return replace(condition, expression=compiled.text, meaning=compiled.meaning)
 
     def holds(self, started_by: Mapping[str, Any], incoming: Mapping[str, Any], ms: int) -> bool:
         """Whether an event is one of those that are waited for.
@@ -71,9 +71,8 @@ class Condition:
             return True
         from tidegate.expression import Expression
 
-        expression = Expression(self.expression, self.tree)
-        holds: bool = expression.matches(event=started_by, async_event=incoming, now_ms=ms)
-        return holds
+        expression = Expression(self.expression, self.meaning)
+        return expression.matches(event=started_by, async_event=incoming, now_ms=ms)
 
     def encode(self) -> str:
         """JSON text of it."""
@@ -82,7 +81,7 @@ class Condition:
                 "match": self.match,
                 "value": self.value,
                 "expression": self.expression,
-                "tree": self.tree,
+                "meaning": self.meaning,
             }
         )
 

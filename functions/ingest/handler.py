@@ -15,13 +15,14 @@ from tidegate.ingest import Ingest
 from tidegate.key import keys_of
 from tidegate.lambda_context import LambdaContext
 from tidegate.logs import log_to_cloudwatch
+from tidegate.manifest import Manifest
 from tidegate.payload import PayloadStore
 from tidegate.settings import Settings
 from tidegate.wait_store import WaitStore
 
 log_to_cloudwatch()
 settings = Settings.read(
-    os.environ, "dedup_table", "events_table", "waits_table", "topic_arn", "bucket"
+    os.environ, "dedup_table", "events_table", "waits_table", "topic_arn", "bucket", "manifest"
 )
 clock = SystemClock()
 store = EventStore(
@@ -30,7 +31,7 @@ store = EventStore(
 admission = Admission(
     DedupTable(settings.dedup_table),
     store,
-    Bus(settings.topic_arn, clock),
+    Bus(settings.topic_arn, clock, Manifest.read(settings.manifest)),
     WaitStore(settings.waits_table),
     clock,
 )

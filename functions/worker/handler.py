@@ -33,7 +33,7 @@ clock = SystemClock()
 manifest = Manifest.read(settings.manifest)
 function = registry.load_function(manifest, settings.function)
 payloads = PayloadStore(settings.bucket)
-bus = Bus(settings.topic_arn, clock)
+bus = Bus(settings.topic_arn, clock, manifest)
 waits = WaitStore(settings.waits_table)
 admission = Admission(
     DedupTable(settings.dedup_table),

@@ -45,6 +45,7 @@ class Stage:
     cloud: Cloud
     clock: FakeClock
     settings: Settings
+    manifest: Manifest = Manifest(functions=())  # noqa: RUF009
 
     @property
     def store(self) -> EventStore:
@@ -67,7 +68,7 @@ class Stage:
 
     @property
     def bus(self) -> Bus:
-        return Bus(self.settings.topic_arn, self.clock)
+        return Bus(self.settings.topic_arn, self.clock, self.manifest)
 
     @property
     def waits(self) -> WaitStore:

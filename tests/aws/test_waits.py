@@ -177,6 +177,41 @@ def test_a_field_that_the_own_event_lacks_matches_nothing() -> None:
     assert not Condition.of(None, "data.v", {"data": {}}).holds({}, {"data": {}}, 0)
 
 
+def test_an_expression_over_both_events(stage: Stage) -> None:
+    expression = "async.data.order == event.data.order && async.data.total > 100"
+    deployed = Deployed(stage, waiter(if_exp=expression))
+    message = began(deployed, data={"order": 7, "text": "x" * 70_000})
+    for data in ({"order": 8, "total": 200}, {"order": 7, "total": 100}, {"order": 7}, {}):
+        stage.send({"name": "app/b", "data": data})
+    settle(stage, deployed)
+    assert deployed.run_of(message).status == Status.RUNNING
+    stage.send({"name": "app/b", "data": {"order": 7, "total": 101}})
+    settle(stage, deployed)
+    assert output(deployed, message)["data"] == {"order": 7, "total": 101}
+
+
+def test_an_expression_that_cannot_be_read_fails_the_run_at_once(stage: Stage) -> None:
+    deployed = Deployed(stage, waiter(if_exp="async.data.order =="))
+    run = deployed.run_of(began(deployed))
+    assert run.status == Status.FAILED
+    assert "async.data.order ==" in json.loads(run.output or "")["message"]
+    assert waiting_rows(stage) == 0
+
+
+def test_an_expression_that_has_no_answer_concerns_its_own_run_alone(stage: Stage) -> None:
+    def handler(ctx: ContextSync) -> Any:
+        if_exp = ctx.event.data.get("if_exp")
+        return bool(ctx.step.wait_for_event("b", event="app/b", if_exp=if_exp, timeout=HOUR))
+
+    deployed = Deployed(stage, handler)
+    broken = began(deployed, data={"if_exp": "async.data.n + 1"})
+    plain = began(deployed)
+    stage.send({"name": "app/b", "data": {"n": 1}})
+    settle(stage, deployed)
+    assert deployed.run_of(broken).status == Status.RUNNING
+    assert output(deployed, plain) is True
+
+
 def test_each_waiting_run_gets_the_event_and_only_those(stage: Stage) -> None:
     deployed = Deployed(stage, waiter(match="data.n"))
     messages = [began(deployed, data={"n": n % 2}) for n in range(4)]

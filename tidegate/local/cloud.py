@@ -179,7 +179,7 @@ class Cloud:
         """The environment variables of the matcher Lambda."""
         return self._settings().environment(
             "events_table", "runs_table", "steps_table", "waits_table", "topic_arn", "bucket",
-            "retention_days",
+            "manifest", "retention_days",
         )  # fmt: skip
 
     def _settings(self, wiring: FunctionWiring | None = None) -> Settings:
