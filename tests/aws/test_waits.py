@@ -524,10 +524,16 @@ class Race:
         if key[0] == "SendMessageBatch":
             # The first look is taken as early as can be.
             self._is_matching = True
-            first = arguments["Entries"][0]
-            assert first["DelaySeconds"] == 0
-            record = {"messageId": "look", "body": first["MessageBody"]}
+            look = arguments["Entries"][0]["MessageBody"]
+            assert arguments["Entries"][0]["DelaySeconds"] == 0
+            record = {"messageId": "look", "body": look}
             assert self.stage.matcher.handle(batch([record])) == {"batchItemFailures": []}
+            left = bodies(self.stage.cloud.matcher.queue_url)
+            left.remove(look)
+            for body in left:
+                client("sqs").send_message(
+                    QueueUrl=self.stage.cloud.matcher.queue_url, MessageBody=body
+                )
             self._is_matching = False
         return answer
 
