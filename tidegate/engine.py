@@ -16,10 +16,9 @@ from functools import partial
 from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.effect import RunComplete, RunError, RunSuspended
-from tidegate.encoding import decode, encode
+from tidegate.encoding import encode
 from tidegate.errors import DeadLetterError, PlatformError, RunLeasedError
 from tidegate.event import AcceptedEvent
-from tidegate.expression import ExpressionError
 from tidegate.function import Function
 from tidegate.host import Host
 from tidegate.ids import run_id_of
@@ -32,7 +31,7 @@ from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
 from tidegate.step import StepRecord
 from tidegate.system_event import announcements
-from tidegate.trigger import TriggerEvent
+from tidegate.trigger_check import holds
 from tidegate.waiting import RunWaits, Waiting
 
 logger = logging.getLogger("tidegate.engine")
@@ -117,7 +116,9 @@ class Engine:
         event = self._whole(message, deadline_ms)
         # A run goes on even if its trigger has changed since; and a filter lets through what it
         # cannot check.
-        if message.is_resume or any(self._holds(one, event) for one in triggers):
+        if message.is_resume or any(
+            holds(one, event, self.function.id, self.manifest) for one in triggers
+        ):
             return event
         invocation = Invocation.of(event)
         is_mine = invocation is not None and invocation.function_id == self.function.id
@@ -154,25 +155,6 @@ class Engine:
         )
         if self.runs.take(run, mine) and self.runs.end(mine, ended):
             self._log("run failed", run, attempt=run.attempt, duration_ms=0, error=str(failure))
-
-    def _holds(self, trigger: TriggerEvent, event: AcceptedEvent) -> bool:
-        """Whether the event is as a trigger's expression wants it, at the time it came in."""
-        if trigger.expression is None:
-            return True
-        expression = self.manifest.expression(self.function.id, trigger.expression)
-        try:
-            return expression.matches(event=decode(event.body), now_ms=event.received_ms)
-        except ExpressionError as error:
-            logger.warning(
-                "expression failed: the event counts as not wanted",
-                extra={
-                    "function_id": self.function.id,
-                    "event_id": event.internal_id,
-                    "event_name": event.name,
-                    "error": str(error),
-                },
-            )
-            return False
 
     def _new_run(self, event: AcceptedEvent, deadline_ms: int) -> Run:
         now_ms = self.clock.now_ms()
