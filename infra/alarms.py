@@ -1,4 +1,4 @@
-"""What somebody should be told about a function: events given up on, and a backlog."""
+"""What somebody should be told about a queue: events given up on, and a backlog."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from tidegate.manifest import FunctionManifest
-
 # The longest that a queue delays a message.
 LONGEST_DELAY_S = 900
 
 
 class QueueAlarms(Construct):
-    """The alarms on a function's two queues.
+    """The alarms on a queue and its dead-letter queue.
 
     A message may be as old as the longest delay and one redelivery after a crash. One that is
     older waits because the workers do not keep up, or cannot run at all.
 
     Args:
-        function: whose queues they are.
+        name: whose queues they are.
+        visibility_timeout_s: after which a message comes again, in seconds.
         queue: what its worker reads.
         dead_letters: where messages go that it failed on too often.
     """
@@ -30,24 +29,25 @@ class QueueAlarms(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        function: FunctionManifest,
+        name: str,
+        visibility_timeout_s: int,
         queue: sqs.Queue,
         dead_letters: sqs.Queue,
     ) -> None:
         super().__init__(scope, construct_id)
         self._alarm(
             "DeadLetters",
-            f"{function.id}: events were given up on; see its dead-letter queue",
+            f"{name}: events were given up on; see its dead-letter queue",
             dead_letters.metric_approximate_number_of_messages_visible(
                 period=Duration.minutes(1), statistic="Maximum"
             ),
             above=0,
             minutes=1,
         )
-        oldest_s = LONGEST_DELAY_S + function.visibility_timeout_s
+        oldest_s = LONGEST_DELAY_S + visibility_timeout_s
         self._alarm(
             "Age",
-            f"{function.id}: an event has waited for more than {oldest_s} seconds",
+            f"{name}: an event has waited for more than {oldest_s} seconds",
             queue.metric_approximate_age_of_oldest_message(
                 period=Duration.minutes(1), statistic="Maximum"
             ),

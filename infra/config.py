@@ -18,7 +18,7 @@ PRODUCTION = "production"
 MAX_FUNCTIONS = 40
 FUNCTION_RESOURCES = 11
 # What functions and the schedules of their crons may be together; the rest is what all share.
-MAX_FUNCTION_RESOURCES = 465
+MAX_FUNCTION_RESOURCES = 455
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # It becomes part of the stack's name; CloudFormation cuts what it derives from that to length.

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from aws_cdk import Duration
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -18,11 +14,9 @@ from infra.config import Config
 from infra.cron_schedules import CronSchedules
 from infra.handler_lambda import HandlerLambda
 from infra.permissions import Permissions
+from infra.subscription import RETENTION, subscribe
 from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest
 from tidegate.settings import Settings
-
-# The longest that SQS keeps messages.
-RETENTION = Duration.days(14)
 
 # What the worker's handler is told.
 _SETTINGS = (
@@ -31,6 +25,7 @@ _SETTINGS = (
     "events_table",
     "runs_table",
     "steps_table",
+    "waits_table",
     "topic_arn",
     "bucket",
     "manifest",
@@ -38,6 +33,7 @@ _SETTINGS = (
     "queue_arn",
     "dead_letter_url",
     "dead_letter_arn",
+    "matcher_queue_url",
     "schedule_group",
     "schedule_role_arn",
     "retention_days",
@@ -53,6 +49,7 @@ class FunctionWorker(Construct):
         code: the asset that all Lambdas share.
         settings: where the stage's resources are.
         permissions: what its role may do.
+        matcher: the queue where it asks for looks at past events.
     """
 
     def __init__(
@@ -65,6 +62,7 @@ class FunctionWorker(Construct):
         code: lambda_.Code,
         settings: Settings,
         permissions: Permissions,
+        matcher: sqs.Queue,
     ) -> None:
         super().__init__(scope, construct_id)
         self.dead_letters = sqs.Queue(
@@ -86,8 +84,7 @@ class FunctionWorker(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
-        if function.filter_policy is not None:
-            self._subscribe(permissions.topic, function.filter_policy)
+        subscribe(self, permissions.topic, self.queue, self.dead_letters, function.filter_policy)
         permissions.schedules.may_send_to(self.queue, self.dead_letters)
         CronSchedules(
             self,
@@ -110,7 +107,7 @@ class FunctionWorker(Construct):
             config=config,
             timeout_s=function.timeout_s,
             environment=self._settings(settings, function).environment(*_SETTINGS),
-            permissions=permissions.worker(self.queue, self.dead_letters),
+            permissions=permissions.worker(self.queue, self.dead_letters, matcher),
         )
         # Concurrency is limited here and not reserved on the Lambda: of a reserved one the pollers
         # know nothing, and what they fetch too much of ends up dead though it never failed.
@@ -122,32 +119,13 @@ class FunctionWorker(Construct):
             report_batch_item_failures=True,
         )
         QueueAlarms(
-            self, "Alarms", function=function, queue=self.queue, dead_letters=self.dead_letters
-        )
-
-    def _subscribe(self, topic: sns.Topic, filter_policy: Mapping[str, Any]) -> None:
-        for queue in (self.queue, self.dead_letters):
-            queue.add_to_resource_policy(
-                iam.PolicyStatement(
-                    principals=[iam.ServicePrincipal("sns.amazonaws.com")],
-                    actions=["sqs:SendMessage"],
-                    resources=[queue.queue_arn],
-                    conditions={"ArnEquals": {"aws:SourceArn": topic.topic_arn}},
-                )
-            )
-        subscription = sns.CfnSubscription(
             self,
-            "Subscription",
-            topic_arn=topic.topic_arn,
-            protocol="sqs",
-            endpoint=self.queue.queue_arn,
-            filter_policy=filter_policy,
-            raw_message_delivery=True,
-            # What SNS may not deliver it drops at once, unless it is told where to leave it.
-            redrive_policy={"deadLetterTargetArn": self.dead_letters.queue_arn},
+            "Alarms",
+            name=function.id,
+            visibility_timeout_s=function.visibility_timeout_s,
+            queue=self.queue,
+            dead_letters=self.dead_letters,
         )
-        # Without the policy a first event would find a queue that refuses it.
-        subscription.node.add_dependency(self.queue)
 
     def _settings(self, settings: Settings, function: FunctionManifest) -> Settings:
         return replace(

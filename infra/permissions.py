@@ -16,6 +16,9 @@ from aws_cdk import aws_sqs as sqs
 from infra.schedules import Schedules
 from infra.storage import Storage
 
+# What an event source mapping does with a queue.
+_CONSUME = ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
+
 
 @dataclass(frozen=True)
 class Permissions:
@@ -37,6 +40,7 @@ class Permissions:
             self._table("keys", "GetItem"),
             self._table("dedup", "PutItem"),
             self._table("events", "BatchWriteItem", "GetItem"),
+            self._table("waits", "Query"),
             self._objects("PutObject"),
             self._publish(),
         ]
@@ -51,20 +55,30 @@ class Permissions:
             self._tell_missing_objects(),
         ]
 
-    def worker(self, queue: sqs.Queue, dead_letters: sqs.Queue) -> list[iam.PolicyStatement]:
+    def matcher(self, queue: sqs.Queue) -> list[iam.PolicyStatement]:
+        """To complete the steps that wait for events, and to wake their runs."""
+        return [
+            _allow(queue.queue_arn, *_CONSUME),
+            self._table("waits", "DeleteItem", "GetItem", "Query"),
+            self._table("events", "Query"),
+            self._table("runs", "GetItem"),
+            self._table("steps", "PutItem"),
+            self._objects("GetObject", "PutObject"),
+            self._tell_missing_objects(),
+            self._publish(),
+        ]
+
+    def worker(
+        self, queue: sqs.Queue, dead_letters: sqs.Queue, matcher: sqs.Queue
+    ) -> list[iam.PolicyStatement]:
         """To run one function from its queue, and to send events on its behalf."""
         return [
-            _allow(
-                queue.queue_arn,
-                "sqs:ChangeMessageVisibility",
-                "sqs:DeleteMessage",
-                "sqs:GetQueueAttributes",
-                "sqs:ReceiveMessage",
-                "sqs:SendMessage",
-            ),
+            _allow(queue.queue_arn, *_CONSUME, "sqs:ChangeMessageVisibility", "sqs:SendMessage"),
             _allow(dead_letters.queue_arn, "sqs:SendMessage"),
+            _allow(matcher.queue_arn, "sqs:SendMessage"),
             self._table("runs", "GetItem", "PutItem", "UpdateItem"),
             self._table("steps", "BatchWriteItem", "PutItem", "Query"),
+            self._table("waits", "DeleteItem", "GetItem", "PutItem", "Query"),
             self._table("dedup", "PutItem"),
             self._table("events", "BatchWriteItem", "GetItem"),
             self._objects("GetObject", "PutObject"),

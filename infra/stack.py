@@ -12,6 +12,7 @@ from infra.function_worker import FunctionWorker
 from infra.handler_lambda import HandlerLambda
 from infra.http_api import HttpApi
 from infra.lambda_code import MANIFEST_PATH, lambda_code
+from infra.matcher import Matcher
 from infra.permissions import Permissions
 from infra.schedules import Schedules
 from infra.storage import Storage
@@ -40,7 +41,9 @@ class TidegateStack(Stack):
         schedules = Schedules(self, "Schedules")
         permissions = Permissions(storage, topic, schedules)
         code = lambda_code(manifest, config.functions)
-        settings = _settings(config, storage, topic, schedules)
+        matcher = Matcher(self, "Waits", config=config, permissions=permissions)
+        settings = _settings(config, storage, topic, schedules, matcher)
+        matcher.run(code, settings)
         api = HttpApi(
             self,
             "Http",
@@ -59,6 +62,7 @@ class TidegateStack(Stack):
                 code=code,
                 settings=settings,
                 permissions=permissions,
+                matcher=matcher.queue,
             )
         CfnOutput(self, "Url", value=api.url, description="Where events are sent")
         CfnOutput(
@@ -80,6 +84,7 @@ class TidegateStack(Stack):
             environment=settings.environment(
                 "dedup_table",
                 "events_table",
+                "waits_table",
                 "keys_table",
                 "topic_arn",
                 "bucket",
@@ -115,13 +120,16 @@ class TidegateStack(Stack):
         ).function
 
 
-def _settings(config: Config, storage: Storage, topic: sns.Topic, schedules: Schedules) -> Settings:
+def _settings(
+    config: Config, storage: Storage, topic: sns.Topic, schedules: Schedules, matcher: Matcher
+) -> Settings:
     """Where the stage's resources are; each Lambda is told the part that it needs."""
     return Settings(
         dedup_table=storage.tables["dedup"].table_name,
         events_table=storage.tables["events"].table_name,
         runs_table=storage.tables["runs"].table_name,
         steps_table=storage.tables["steps"].table_name,
+        waits_table=storage.tables["waits"].table_name,
         keys_table=storage.tables["keys"].table_name,
         topic_arn=topic.topic_arn,
         bucket=storage.bucket.bucket_name,
@@ -129,6 +137,7 @@ def _settings(config: Config, storage: Storage, topic: sns.Topic, schedules: Sch
         auth="keys",
         max_request_bytes=config.max_request_bytes,
         retention_days=config.retention_days,
+        matcher_queue_url=matcher.queue.queue_url,
         schedule_group=schedules.group_name,
         schedule_role_arn=schedules.role.role_arn,
     )

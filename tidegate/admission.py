@@ -9,23 +9,31 @@ was done before a failure is safe to repeat:
 A duplicate whose original is stored is ignored. One whose original is not stored yet (its sender
 died, or is a moment ahead) is published and stored under the original's internal id, and consumers
 collapse it: a run's id is derived from the event's.
+
+Beside the first of these steps it is asked whether a run waits for events of that name. A wait that
+is stored after that finds the event in the store, where it looks for the time that this may take.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+from tidegate.batch import chunks
 from tidegate.clock import Clock
 from tidegate.concurrency import concurrently
 from tidegate.errors import PlatformError
-from tidegate.event import AcceptedEvent, CheckedEvent, Event, check_events
+from tidegate.event import RESERVED_PREFIX, AcceptedEvent, CheckedEvent, Event, check_events
 from tidegate.ids import Seed
-from tidegate.stores import Claim, Dedup, Events, Topic
+from tidegate.message import EventMessage
+from tidegate.stores import MAX_PUT, Claim, Dedup, Events, Topic, Waits
 
 logger = logging.getLogger("tidegate.admission")
 
+# A new wait looks for events that were asked about this long ago, and somewhat longer.
+_ASK_AGAIN_MS = 20_000
 # Longer than a request may take: what was claimed this long ago is stored, or was given up.
 _SETTLED_MS = 30_000
 
@@ -38,12 +46,14 @@ class Admission:
         dedup: the table of sender's ids.
         store: where events are kept.
         bus: where they are published.
+        waits: what runs wait for.
         clock: the time.
     """
 
     dedup: Dedup
     store: Events
     bus: Topic
+    waits: Waits
     clock: Clock
 
     def admit(self, env: str, events: Sequence[CheckedEvent], seed: Seed | None) -> list[str]:
@@ -89,14 +99,49 @@ class Admission:
             PlatformError: not all were stored and published; repeating the call is safe.
         """
         self.store.put_payloads(events)
-        self.store.put([event for event in events if event.sender_id is None])
-        self.bus.publish(events)
+        asked_ms = self.clock.now_ms()
+        awaited = self._ask(events, store=[event for event in events if event.sender_id is None])
+        self._publish(events, awaited)
         self.store.put([event for event in events if event.sender_id is not None])
+        if self.clock.now_ms() - asked_ms > _ASK_AGAIN_MS:
+            # Who began to wait since then may no longer look for events that come so late.
+            late = self._ask(events) - awaited
+            self._publish([event for event in events if (event.env, event.name) in late], late)
         for event in events:
-            logger.info(
-                "event received",
-                extra={"event_id": event.internal_id, "event_name": event.name, "env": event.env},
+            _log_received(event)
+
+    def deliver_to(self, function_id: str, event: AcceptedEvent) -> None:
+        """Store an event and publish it to one function alone.
+
+        Raises:
+            PlatformError: it was not stored or published; repeating the call is safe.
+        """
+        self.store.put_payloads([event])
+        self.store.put([event])
+        self.bus.send_to(function_id, EventMessage.of(event))
+        _log_received(event)
+
+    def _ask(
+        self, events: Sequence[AcceptedEvent], store: Sequence[AcceptedEvent] = ()
+    ) -> set[tuple[str, str]]:
+        """The environments and names that runs wait for; events are stored meanwhile."""
+        names = list(
+            dict.fromkeys(
+                (event.env, event.name)
+                for event in events
+                if not event.name.startswith(RESERVED_PREFIX)
             )
+        )
+        asking = [partial(self.waits.is_awaited, *name) for name in names]
+        storing = [partial(self.store.put, chunk) for chunk in chunks(list(store), MAX_PUT)]
+        calls: list[Callable[[], object]] = [*storing, *asking]
+        answers = concurrently(lambda call: call(), calls)[len(storing) :]
+        return {name for name, is_awaited in zip(names, answers, strict=True) if is_awaited}
+
+    def _publish(
+        self, events: Sequence[AcceptedEvent], awaited: Container[tuple[str, str]]
+    ) -> None:
+        self.bus.publish(events, {e.internal_id for e in events if (e.env, e.name) in awaited})
 
     def _claim(self, events: Sequence[AcceptedEvent]) -> dict[str, Claim]:
         """Who owns each sender's id; the first event of a request claims for all."""
@@ -155,6 +200,13 @@ def _owner(event: AcceptedEvent, claims: dict[str, Claim]) -> str:
     if event.sender_id is None:
         return event.internal_id
     return claims[event.sender_id].internal_id
+
+
+def _log_received(event: AcceptedEvent) -> None:
+    logger.info(
+        "event received",
+        extra={"event_id": event.internal_id, "event_name": event.name, "env": event.env},
+    )
 
 
 def _log_duplicate(event: AcceptedEvent, owner: str) -> None:

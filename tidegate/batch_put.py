@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any
 from tidegate.aws import AWS_ERRORS, client, concurrently, is_throttled, unavailable
 from tidegate.batch import chunks, until_empty
 from tidegate.clock import Clock
+from tidegate.stores import MAX_PUT
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
-
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html: 25 puts
-# and 16 MB; large texts are not in items but in the bucket, so a batch stays far below the latter.
-_MAX_BATCH = 25
 
 
 def put_items(table: str, items: Sequence[Mapping[str, Value]], clock: Clock, what: str) -> None:
@@ -40,4 +37,4 @@ def put_items(table: str, items: Sequence[Mapping[str, Value]], clock: Clock, wh
         return list(answer.get("UnprocessedItems", {}).get(table, []))
 
     requests = [{"PutRequest": {"Item": item}} for item in items]
-    concurrently(lambda chunk: until_empty(write, chunk, clock, what), chunks(requests, _MAX_BATCH))
+    concurrently(lambda chunk: until_empty(write, chunk, clock, what), chunks(requests, MAX_PUT))

@@ -56,7 +56,47 @@ class Sleep:
     until_ms: int
 
 
-StepEffect = StepRan | StepErred | Sleep
+@dataclass(frozen=True)
+class WaitForEvent:
+    """The run wants to wait for an event (opcode `WaitForEvent`).
+
+    Attributes:
+        step: the step's id.
+        event_name: the event's name.
+        until_ms: when it gives up, UTC ms.
+        if_exp: a CEL expression that must hold, over `event` (the run's own) and `async`.
+        match: the path of a field that must be the same in both.
+    """
+
+    step: StepId
+    event_name: str
+    until_ms: int
+    if_exp: str | None = None
+    match: str | None = None
+
+
+@dataclass(frozen=True)
+class Invoke:
+    """The run wants the result of another function (opcode `InvokeFunction`).
+
+    Attributes:
+        step: the step's id.
+        function_id: the function's id within its app.
+        app_id: the app; None for that of the function that invokes.
+        data: JSON text of the data that it is given.
+        until_ms: when it gives up, UTC ms.
+        v: the version of the data's shape.
+    """
+
+    step: StepId
+    function_id: str
+    data: str
+    until_ms: int
+    app_id: str | None = None
+    v: str | None = None
+
+
+StepEffect = StepRan | StepErred | Sleep | WaitForEvent | Invoke
 
 
 @dataclass(frozen=True)

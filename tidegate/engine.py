@@ -11,35 +11,37 @@ import random
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
+from typing import Any
 
 from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.effect import RunComplete, RunError, RunSuspended
 from tidegate.encoding import encode
-from tidegate.errors import DeadLetterError, PlatformError, RunLeasedError
+from tidegate.ending import LEASE_MARGIN_MS, Ending, log, lost
+from tidegate.errors import DeadLetterError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.host import Host
 from tidegate.ids import run_id_of
+from tidegate.invocation import INVOKED, Invocation
 from tidegate.journal import Journal, Steps
 from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage, Message
-from tidegate.run import Failure, Run, Status, failure_of
+from tidegate.run import Failure, Run, Status
 from tidegate.step import StepRecord
 from tidegate.stores import Queue, Runs
-from tidegate.system_event import announcements
 from tidegate.tick import SCHEDULED_TIMER, tick_event
+from tidegate.trigger import TriggerEvent
+from tidegate.trigger_check import holds
+from tidegate.waiting import RunWaits, Waiting
 
 logger = logging.getLogger("tidegate.engine")
 
-# How much longer than its invocation a worker's lease holds: a live one never loses it.
-LEASE_MARGIN_MS = 5_000
 # What is due sooner than this is waited for: SQS delays by whole seconds.
 _SHORT_WAIT_MS = 1_000
 # No step begins when less than this is left of the invocation: another one goes on.
 HAND_OVER_MS = 10_000
-_PAUSE_S = 0.5
 _DIED = Failure(
     "WorkerDied",
     "the worker ended before the function did: it ran out of time or memory, or crashed",
@@ -55,6 +57,7 @@ class Engine:
         host: calls it.
         runs: its runs' records.
         steps: the records of its runs' steps.
+        waiting: what its runs wait for outside of themselves.
         delivery: its queue, for attempts that are due later.
         store: stores an event that nobody else gets.
         announce: stores and publishes system events.
@@ -67,12 +70,17 @@ class Engine:
     host: Host
     runs: Runs
     steps: Steps
+    waiting: Waiting
     delivery: Queue
     store: Callable[[Sequence[AcceptedEvent]], None]
     announce: Callable[[Sequence[AcceptedEvent]], None]
     manifest: Manifest
     clock: Clock
     jitter: Callable[[], float] = random.random
+
+    @cached_property
+    def _ending(self) -> Ending:
+        return Ending(self.runs, self.waiting, self.announce, self.manifest, self.clock)
 
     def handle(self, message: Message, deadline_ms: int) -> None:
         """Do what is to be done about a message; when this returns, the message is done with.
@@ -89,17 +97,37 @@ class Engine:
         """
         if isinstance(message, CronMessage):
             event = self._event_of_tick(message)
+        elif message.wakes:
+            self._wake(message, deadline_ms)
+            return
         else:
             event = self._event_of(message, deadline_ms)
         if event is not None:
             self._drive(event, message, deadline_ms)
 
     def _event_of(self, message: EventMessage, deadline_ms: int) -> AcceptedEvent | None:
-        """The event in a message; None when the function does not want it."""
-        if not self._is_wanted(message.event):
-            logger.debug("event not wanted", extra={"event_name": message.event.name})
-            return None
-        return self._whole(message, deadline_ms)
+        """The event in a message; None when the function does not want it.
+
+        A changed subscription filter takes up to 15 minutes to be effective, and no filter checks
+        everything, so what comes is checked again. A run that was started goes on, whatever has
+        become of the triggers since.
+        """
+        head = message.event
+        triggers = [one for one in self.function.triggers if one.matches(head.name)]
+        if triggers or head.name == INVOKED:
+            event = self._whole(message, deadline_ms)
+            if self._starts_with(event, triggers):
+                return event
+        if self.runs.get(head.env, run_id_of(head.env, self.function.id, head.internal_id)):
+            return self._whole(message, deadline_ms)
+        logger.debug("event not wanted", extra={"event_name": head.name})
+        return None
+
+    def _starts_with(self, event: AcceptedEvent, triggers: Sequence[TriggerEvent[Any]]) -> bool:
+        invocation = Invocation.of(event)
+        if invocation is not None and invocation.function_id == self.function.id:
+            return True
+        return any(holds(one, event, self.function.id, self.manifest) for one in triggers)
 
     def _event_of_tick(self, tick: CronMessage) -> AcceptedEvent | None:
         """The event that a tick stands for, stored; None when the function has no such cron."""
@@ -125,23 +153,20 @@ class Engine:
         run = self._new_run(event, deadline_ms)
         old = self.runs.create(run)
         if old is None and run.status == Status.SCHEDULED:
-            self._log("run scheduled", run, due_ms=run.due_ms, event_id=event.internal_id)
+            log("run scheduled", run, due_ms=run.due_ms, event_id=event.internal_id)
             self._deliver(run, message)
         elif old is None:
             self._attempt(run, event, message, {}, deadline_ms)
         else:
             self._resume(old, event, message, deadline_ms)
 
-    def _is_wanted(self, event: AcceptedEvent) -> bool:
-        """Whether an event starts a run of the function, or has started one.
-
-        A changed subscription filter takes up to 15 minutes to be effective, so what comes is
-        checked again. A run that was started goes on, whatever has become of the triggers since.
-        """
-        if any(trigger.matches(event.name) for trigger in self.function.triggers):
-            return True
-        run_id = run_id_of(event.env, self.function.id, event.internal_id)
-        return self.runs.get(event.env, run_id) is not None
+    def _wake(self, message: EventMessage, deadline_ms: int) -> None:
+        """Go on with a run because what it waits for has happened; such a message starts none."""
+        env, event_id = message.event.env, message.event.internal_id
+        run = self.runs.get(env, run_id_of(env, self.function.id, event_id))
+        if run is not None:
+            event = self._whole(message, deadline_ms)
+            self._resume(run, event, message, deadline_ms)
 
     def _whole(self, message: EventMessage, deadline_ms: int) -> AcceptedEvent:
         """The event with its body; a run that can never have it is failed."""
@@ -165,7 +190,7 @@ class Engine:
             ended_ms=self.clock.now_ms(),
         )
         if self.runs.take(run, mine) and self.runs.end(mine, ended):
-            self._log("run failed", run, attempt=run.attempt, duration_ms=0, error=str(failure))
+            log("run failed", run, attempt=run.attempt, duration_ms=0, error=str(failure))
 
     def _new_run(self, event: AcceptedEvent, deadline_ms: int) -> Run:
         now_ms = self.clock.now_ms()
@@ -198,8 +223,8 @@ class Engine:
     def _resume(self, run: Run, event: AcceptedEvent, message: Message, deadline_ms: int) -> None:
         """Go on with a run that is recorded already."""
         if run.has_ended:
-            # The worker that ended it may have died before it announced that.
-            self._announce(run, event)
+            # The worker that ended it may have died before anybody was told.
+            self._ending.tell(run, event, self.steps.load(run).values())
             return
         now_ms = self.clock.now_ms()
         if run.lease and run.lease_until_ms > now_ms:
@@ -211,7 +236,7 @@ class Engine:
             self.clock.sleep((run.due_ms - now_ms) / 1000)
         crashed = bool(run.lease)
         if crashed:
-            self._log("attempt failed", run, attempt=run.attempt, error=str(_DIED))
+            log("attempt failed", run, attempt=run.attempt, error=str(_DIED))
         mine = self._leased(replace(run, attempt=run.attempt + crashed), deadline_ms)
         if crashed and mine.attempt >= self.function.max_attempts:
             self._give_up(run, mine, event)
@@ -225,7 +250,7 @@ class Engine:
         last = replace(mine, attempt=run.attempt)
         if not self.runs.take(run, last):
             raise self._leased_by_other(run, mine.lease_until_ms)
-        self._fail(last, event, _DIED)
+        self._ending.fail(last, event, _DIED, self.steps.load(last).values())
 
     def _leased_by_other(self, run: Run, until_ms: int) -> RunLeasedError:
         left_s = max(until_ms - self.clock.now_ms(), 0) // 1000 + 1
@@ -239,7 +264,7 @@ class Engine:
         records: dict[str, StepRecord],
         deadline_ms: int,
     ) -> None:
-        self._log(
+        log(
             "run resumed" if records else "run started",
             run,
             attempt=run.attempt,
@@ -251,6 +276,7 @@ class Engine:
             run,
             records,
             self.steps,
+            RunWaits(self.waiting, run, event),
             max_attempts=self.function.max_attempts,
             max_steps=self.function.max_steps,
             hand_over_ms=deadline_ms - min(HAND_OVER_MS, left_ms // 2),
@@ -264,13 +290,13 @@ class Engine:
             # What fails from here on fails anew: it has all its attempts.
             run = replace(run, attempt=0)
         if isinstance(effect, RunSuspended):
-            self._suspend(run, journal.due_ms(), message, records)
+            self._suspend(run, journal, message, records)
         elif isinstance(effect, RunComplete):
-            self._end(run, event, Status.COMPLETED, effect.output)
+            self._ending.end(run, event, Status.COMPLETED, effect.output, journal.awaiting())
         elif effect.retriable and run.attempt + 1 < self.function.max_attempts:
             self._retry(run, effect, message)
         else:
-            self._fail(run, event, effect.failure)
+            self._ending.fail(run, event, effect.failure, journal.awaiting())
 
     def _waited_for(self, journal: Journal) -> bool:
         """Whether what a run waits for came so soon that this invocation goes on."""
@@ -282,14 +308,28 @@ class Engine:
         return True
 
     def _suspend(
-        self, run: Run, due_ms: int, message: Message, records: dict[str, StepRecord]
+        self, run: Run, journal: Journal, message: Message, records: dict[str, StepRecord]
     ) -> None:
+        due_ms = journal.due_ms()
         self.steps.keep(run, list(records.values()), due_ms)
         release = partial(self.runs.release, run, due_ms, attempt=run.attempt)
-        if not self._patiently(run, release):
-            raise self._lost(run)
-        self._log("run suspended", run, due_ms=due_ms)
-        self._deliver(replace(run, due_ms=due_ms), message)
+        if not self._ending.patiently(run, release):
+            raise lost(run)
+        log("run suspended", run, due_ms=due_ms)
+        if self._woken_meanwhile(run, journal.awaiting()):
+            self._deliver(replace(run, due_ms=0), message, wakes=True)
+        else:
+            self._deliver(replace(run, due_ms=due_ms), message)
+
+    def _woken_meanwhile(self, run: Run, awaiting: list[StepRecord]) -> bool:
+        """Whether what a run waits for came while it was leased.
+
+        The message that then should have woken it was sent back, and comes again much later.
+        """
+        if not awaiting:
+            return False
+        records = self.steps.load(run)
+        return any(not records[record.step.hashed].is_awaiting for record in awaiting)
 
     def _retry(self, run: Run, error: RunError, message: Message) -> None:
         now_ms = self.clock.now_ms()
@@ -300,9 +340,9 @@ class Engine:
         release = partial(
             self.runs.release, run, due_ms, attempt=run.attempt + 1, failure=error.failure
         )
-        if not self._patiently(run, release):
-            raise self._lost(run)
-        self._log(
+        if not self._ending.patiently(run, release):
+            raise lost(run)
+        log(
             "attempt failed",
             run,
             attempt=run.attempt,
@@ -311,61 +351,7 @@ class Engine:
         )
         self._deliver(replace(run, due_ms=due_ms), message)
 
-    def _fail(self, run: Run, event: AcceptedEvent, failure: Failure) -> None:
-        self._end(run, event, Status.FAILED, encode(failure.as_dict()))
-
-    def _end(self, run: Run, event: AcceptedEvent, status: Status, output: str) -> None:
-        ended = replace(run, status=status, output=output, ended_ms=self.clock.now_ms())
-        if not self._patiently(run, lambda: self.runs.end(run, ended)):
-            raise self._lost(run)
-        duration_ms = (ended.ended_ms or 0) - (run.started_ms or 0)
-        if status == Status.COMPLETED:
-            self._log(
-                "run completed",
-                run,
-                attempt=run.attempt,
-                duration_ms=duration_ms,
-                output=output,
-            )
-        else:
-            self._log(
-                "run failed",
-                run,
-                attempt=run.attempt,
-                duration_ms=duration_ms,
-                error=str(failure_of(output)),
-            )
-        self._announce(ended, event)
-
-    def _patiently(self, run: Run, write: Callable[[], bool]) -> bool:
-        """Repeat a write while the lease holds: the function has run, and if that is not recorded
-        it will run again."""
-        while True:
-            try:
-                return write()
-            except PlatformError as error:
-                if not error.is_passing:
-                    raise
-                if self.clock.now_ms() + _PAUSE_S * 1000 >= run.lease_until_ms - LEASE_MARGIN_MS:
-                    raise
-                self.clock.sleep(_PAUSE_S)
-
-    def _announce(self, run: Run, event: AcceptedEvent) -> None:
-        events = announcements(run, event, self.runs.output_of(run), self.manifest)
-        if events:
-            self.announce(events)
-
-    def _deliver(self, run: Run, message: Message) -> None:
+    def _deliver(self, run: Run, message: Message, *, wakes: bool = False) -> None:
         later = message.kept_until(run.due_ms or 0, self.clock.now_ms(), self.runs.payloads)
+        later = replace(later, wakes=wakes)
         self.delivery.at(run.due_ms or 0, later.encode(), run.id)
-
-    def _log(self, text: str, run: Run, **extra: object) -> None:
-        logger.info(text, extra={"run_id": run.id, "function_id": run.function_id, **extra})
-
-    def _lost(self, run: Run) -> RunLeasedError:
-        """What a worker raises that lost its lease: its result is dropped, its message stays."""
-        logger.warning(
-            "lease lost: another worker took the run over, so this result is dropped",
-            extra={"run_id": run.id, "function_id": run.function_id, "attempt": run.attempt},
-        )
-        return self._leased_by_other(run, self.clock.now_ms())

@@ -180,6 +180,22 @@ class StepError(FunctionError):
         self.stack = stack
 
 
+class InvokeError(StepError):
+    """The function that was invoked failed; message, name and stack are those of its failure."""
+
+
+class InvokeTimeoutError(InvokeError):
+    """The function that was invoked did not end in time; it goes on all the same."""
+
+
+class InvokeCancelledError(InvokeError):
+    """The run of the function that was invoked was cancelled."""
+
+
+class FunctionNotFoundError(InvokeError):
+    """There is no function with the id that was to be invoked."""
+
+
 class StepUsageError(NonRetriableError):
     """A step is used in a way that cannot work; the message says which and what to do."""
 

@@ -120,8 +120,6 @@ def make_function(
 def _fault(handler: Handler, fn_id: str, triggers: tuple[Any, ...], retries: Any) -> str | None:
     if not isinstance(fn_id, str) or not _ID.match(fn_id):
         return "fn_id takes letters, digits, '-', '_' and '.', at most 128"
-    if not triggers:
-        return f"it has no trigger; pass trigger={_TRIGGERS}"
     if len(triggers) > MAX_TRIGGERS:
         return f"it has {len(triggers)} triggers; at most {MAX_TRIGGERS} are possible"
     for trigger in triggers:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
-from tidegate.effect import Sleep, StepEffect, StepErred, StepRan
+from tidegate.effect import Invoke, Sleep, StepEffect, StepErred, StepRan, WaitForEvent
 from tidegate.errors import Abandoned, Aborted, PlatformError, StepUsageError
+from tidegate.invocation import timeout_memo
 from tidegate.run import Run
 from tidegate.step import (
     MAX_STATE_BYTES,
@@ -21,6 +22,8 @@ from tidegate.step import (
     data_memo,
     error_memo,
 )
+
+T = TypeVar("T")
 
 _PAUSE_S = 0.5
 
@@ -38,6 +41,23 @@ class Steps(Protocol):
         """See to it that a run's steps are kept until it goes on, UTC ms."""
 
 
+class Outside(Protocol):
+    """What a run waits for outside of itself; all of it may be repeated."""
+
+    def listen(self, effect: WaitForEvent, now_ms: int) -> None:
+        """Let events complete the step from now on."""
+
+    def invoke(self, effect: Invoke, now_ms: int) -> str | None:
+        """Start another function's run, whose end completes the step.
+
+        Returns:
+            None, or the memo of the failed step when there is no such function.
+        """
+
+    def stop(self, record: StepRecord) -> None:
+        """Let nothing complete the step any more."""
+
+
 class Journal:
     """What a host asks about the steps of one run, and tells about them.
 
@@ -47,6 +67,7 @@ class Journal:
         run: the run.
         records: its steps so far, by hashed id.
         steps: where they are recorded.
+        outside: what it waits for outside of itself.
         max_attempts: how often a step is tried.
         max_steps: how many steps the run may have.
         hand_over_ms: when no new step must begin in this invocation, UTC ms.
@@ -62,6 +83,7 @@ class Journal:
         run: Run,
         records: dict[str, StepRecord],
         steps: Steps,
+        outside: Outside,
         *,
         max_attempts: int,
         max_steps: int,
@@ -73,6 +95,7 @@ class Journal:
         self._run = run
         self._records = records
         self._steps = steps
+        self._outside = outside
         self._max_attempts = max_attempts
         self._max_steps = max_steps
         self._hand_over_ms = hand_over_ms
@@ -119,13 +142,7 @@ class Journal:
             Abandoned: it could not be recorded.
         """
         self._check_limits(effect.step)
-        record = self._put_patiently(self._decided(effect))
-        with self._lock:
-            self._records[effect.step.hashed] = record
-            self._state_bytes += len(record.memo or "")
-            if record.is_done:
-                self.has_progressed = True
-        return self._as_of_now(record)
+        return self._as_of_now(self._put(self._decided(effect)))
 
     def must_hand_over(self) -> bool:
         """Whether the invocation's time is nearly up, so that no new step must begin."""
@@ -133,17 +150,30 @@ class Journal:
             self._hands_over = True
         return self._hands_over
 
+    def awaiting(self) -> list[StepRecord]:
+        """The steps that something outside of the run is to complete."""
+        return [record for record in self._records.values() if record.is_awaiting]
+
     def due_ms(self) -> int:
         """When the function can go on, UTC ms; the present if it only ran out of time."""
         dues = [record.due_ms for record in self._waiting.values() if record.due_ms is not None]
         return self._clock.now_ms() if self._hands_over or not dues else min(dues)
 
-    def _put_patiently(self, record: StepRecord) -> StepRecord:
-        """Repeat the write while there is time: the step has run, and if that is not recorded it
+    def _put(self, record: StepRecord) -> StepRecord:
+        record = self._patiently(lambda: self._steps.put(self._run, record))
+        with self._lock:
+            self._records[record.step.hashed] = record
+            self._state_bytes += len(record.memo or "")
+            if record.is_done:
+                self.has_progressed = True
+        return record
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Repeat a call while there is time: the step has run, and if that is not recorded it
         will run again."""
         while True:
             try:
-                return self._steps.put(self._run, record)
+                return call()
             except PlatformError as error:
                 if self._clock.now_ms() >= self._hand_over_ms:
                     raise Abandoned(error) from error
@@ -161,12 +191,28 @@ class Journal:
             return replace(
                 record, state=StepState.COMPLETED, ended_ms=record.due_ms, memo="null", due_ms=None
             )
-        return replace(record, due_ms=None)
+        return self._timed_out(record) if record.is_awaiting else replace(record, due_ms=None)
+
+    def _timed_out(self, record: StepRecord) -> StepRecord:
+        """Complete a step for which nothing came in time, unless something did just now."""
+        ended = replace(record, ended_ms=record.due_ms, due_ms=None)
+        if record.op == Op.INVOKE:
+            memo = timeout_memo(record.step.name)
+            ended = replace(ended, state=StepState.FAILED, memo=memo)
+        else:
+            ended = replace(ended, state=StepState.COMPLETED, memo="null")
+        ended = self._put(ended)
+        self._patiently(lambda: self._outside.stop(record))
+        return ended
 
     def _decided(self, effect: StepEffect) -> StepRecord:
         now_ms = self._clock.now_ms()
         if isinstance(effect, Sleep):
             return self._sleep(effect, now_ms)
+        if isinstance(effect, WaitForEvent):
+            return self._wait_for_event(effect, now_ms)
+        if isinstance(effect, Invoke):
+            return self._invoke(effect, now_ms)
         before = self._records.get(effect.step.hashed)
         attempt = before.attempt if before is not None else 0
         record = StepRecord(
@@ -196,6 +242,27 @@ class Journal:
         if effect.until_ms > now_ms:
             return record
         return replace(record, state=StepState.COMPLETED, ended_ms=now_ms, due_ms=None, memo="null")
+
+    def _wait_for_event(self, effect: WaitForEvent, now_ms: int) -> StepRecord:
+        # The record comes last: as long as it is not there, all of this is done again.
+        self._patiently(lambda: self._outside.listen(effect, now_ms))
+        return StepRecord(
+            effect.step,
+            Op.WAIT_FOR_EVENT,
+            StepState.WAITING,
+            now_ms,
+            due_ms=effect.until_ms,
+            event_name=effect.event_name,
+        )
+
+    def _invoke(self, effect: Invoke, now_ms: int) -> StepRecord:
+        memo = self._patiently(lambda: self._outside.invoke(effect, now_ms))
+        record = StepRecord(
+            effect.step, Op.INVOKE, StepState.WAITING, now_ms, due_ms=effect.until_ms
+        )
+        if memo is None:
+            return record
+        return replace(record, state=StepState.FAILED, ended_ms=now_ms, due_ms=None, memo=memo)
 
     def _retry_ms(self, effect: StepErred, attempt: int, now_ms: int) -> int:
         if effect.retry_after is not None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from tidegate.cron import TriggerCron
+from tidegate.errors import ConfigurationError
+from tidegate.expression import Expression, compile_expression
 from tidegate.function import Function
+from tidegate.pushdown import MAX_ATTRIBUTES
 from tidegate.trigger import TriggerEvent, filter_policy
 
 
@@ -28,6 +32,7 @@ TABLES = (
     Table("events", sort_key="sk"),
     Table("runs", sort_key="sk"),
     Table("steps", sort_key="sk"),
+    Table("waits", sort_key="sk"),
     Table("keys"),
 )
 TTL_ATTRIBUTE = "expires_at"
@@ -58,12 +63,19 @@ ROUTES = (("/v1/{proxy+}", "api"), ("$default", "ingest"))
 HANDLERS = {
     "ingest": "functions.ingest.handler",
     "worker": "functions.worker.handler",
+    "matcher": "functions.matcher.handler",
     "api": "functions.api.handler",
 }
 
 # One Lambda invocation takes up to this many messages of a function's queue.
 BATCH_SIZE = 10
 MAX_CONCURRENCY = 50
+
+# The matcher gets the events that somebody waits for, which ingest marks.
+MATCHER_FILTER: dict[str, list[Any]] = {"waited": [{"exists": True}]}
+MATCHER_TIMEOUT_S = 60
+MATCHER_VISIBILITY_TIMEOUT_S = 6 * MATCHER_TIMEOUT_S
+MATCHER_MAX_RECEIVES = 10
 
 
 class CronManifest(BaseModel):
@@ -110,6 +122,7 @@ class FunctionManifest(BaseModel):
         crons: the times that start it.
         retries: how often it is tried again.
         timeout_s: how long one invocation of its Lambda may take, in seconds.
+        expressions: its triggers' expressions, read already, so that no Lambda has to.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -122,14 +135,27 @@ class FunctionManifest(BaseModel):
     crons: tuple[CronManifest, ...] = ()
     retries: int
     timeout_s: int
+    expressions: tuple[Expression, ...] = ()
 
     @property
-    def filter_policy(self) -> dict[str, list[Any]] | None:
-        """The filter of its queue's subscription to the topic; None when it has no subscription.
+    def filter_policy(self) -> dict[str, list[Any]]:
+        """The filter of its queue's subscription to the topic.
 
-        SNS takes no filter that nothing passes, so a function that no event starts has none.
+        It lets through what starts the function, and what is sent to this function alone.
         """
-        return filter_policy(self.triggers) if self.triggers else None
+        mine = {"target": [self.id]}
+        return {"$or": [self._trigger_policy, mine]} if self.triggers else mine
+
+    @property
+    def filter_attributes(self) -> list[str]:
+        """The message attributes that the filter looks at, besides `name` and `target`."""
+        policy = self._trigger_policy if self.triggers else {}
+        return [attribute for attribute in policy if attribute != "name"]
+
+    @property
+    def _trigger_policy(self) -> dict[str, list[Any]]:
+        trees = {expression.text: expression.tree for expression in self.expressions}
+        return filter_policy(self.triggers, trees)
 
     @property
     def visibility_timeout_s(self) -> int:
@@ -153,6 +179,12 @@ class Manifest(BaseModel):
 
     functions: tuple[FunctionManifest, ...]
 
+    @cached_property
+    def _filtering(self) -> list[tuple[tuple[TriggerEvent, ...], list[str]]]:
+        """The triggers and the attributes of each function that filters by more than names."""
+        found = ((function.triggers, function.filter_attributes) for function in self.functions)
+        return [(triggers, attributes) for triggers, attributes in found if attributes]
+
     @classmethod
     def of(cls, functions: Iterable[Function], *, timeout_s: int = 120) -> Manifest:
         """The manifest of registered functions.
@@ -160,6 +192,9 @@ class Manifest(BaseModel):
         Args:
             functions: the functions.
             timeout_s: how long one invocation may take, 1 to 900 seconds.
+
+        Raises:
+            ConfigurationError: an expression cannot be read; with the function's file and line.
         """
         return cls(
             functions=tuple(
@@ -172,6 +207,7 @@ class Manifest(BaseModel):
                     crons=tuple(CronManifest.of(cron) for cron in function.crons),
                     retries=function.retries,
                     timeout_s=timeout_s,
+                    expressions=_expressions(function),
                 )
                 for function in sorted(functions, key=lambda function: function.id)
             )
@@ -193,3 +229,31 @@ class Manifest(BaseModel):
     def listens_to(self, event_name: str) -> bool:
         """Whether any function is triggered by events of that name."""
         return any(t.matches(event_name) for f in self.functions for t in f.triggers)
+
+    def expression(self, function_id: str, text: str) -> Expression:
+        """An expression of a function's trigger."""
+        described = self.function(function_id)
+        known = described.expressions if described else ()
+        return next((one for one in known if one.text == text), None) or compile_expression(text)
+
+    def filter_attributes(self, event_name: str) -> list[str]:
+        """The message attributes, besides `name`, that subscriptions filter an event by.
+
+        When these are more than a message can have, the others are left out: what is filtered by
+        them comes through, and the worker checks it.
+        """
+        names = {
+            attribute
+            for triggers, attributes in self._filtering
+            if any(trigger.matches(event_name) for trigger in triggers)
+            for attribute in attributes
+        }
+        return sorted(names)[:MAX_ATTRIBUTES]
+
+
+def _expressions(function: Function) -> tuple[Expression, ...]:
+    texts = {one.expression: None for one in function.triggers if one.expression is not None}
+    try:
+        return tuple(map(compile_expression, texts))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{function.source}: function {function.id!r}: {error}") from None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidegate.encoding import decode, encode
 from tidegate.errors import DeadLetterError
 from tidegate.event import AcceptedEvent
 from tidegate.large import DAY_MS, body_key, is_large, payload_key
 from tidegate.manifest import DELAYED
-from tidegate.stores import Payloads
+
+if TYPE_CHECKING:
+    from tidegate.stores import Payloads
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,18 @@ class EventMessage:
             return encode(head | {"body_key": self.body_key})
         # The body is JSON already; putting it in as it is costs no second encoding.
         return f'{encode(head)[:-1]},"event":{event.body}}}'
+
+    @classmethod
+    def decode(cls, text: str) -> EventMessage:
+        """The message of an event in a text.
+
+        Raises:
+            DeadLetterError: it is no such message.
+        """
+        message = decode_message(text)
+        if not isinstance(message, cls):
+            raise DeadLetterError("a cron's tick where a message of an event is expected")
+        return message
 
     @classmethod
     def of_fields(cls, fields: dict[str, Any]) -> EventMessage:

@@ -7,12 +7,14 @@ from typing import NotRequired, TypedDict
 
 from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest, Manifest
 from tidegate.rest_call import Call, Result, Routes
+from tidegate.trigger import TriggerEvent
 
 
 class EventTriggerObject(TypedDict):
-    """What starts a function: an event's name, or a wildcard."""
+    """What starts a function: an event's name, or a wildcard, and perhaps an expression."""
 
     event: str
+    expression: NotRequired[str]
 
 
 class CronTriggerObject(TypedDict):
@@ -70,6 +72,12 @@ class FunctionEndpoints:
         return Result([_object(function) for function in self.manifest.functions])
 
 
+def _trigger(trigger: TriggerEvent) -> EventTriggerObject:
+    if trigger.expression is None:
+        return {"event": trigger.event}
+    return {"event": trigger.event, "expression": trigger.expression}
+
+
 def _object(function: FunctionManifest) -> FunctionObject:
     return {
         "id": function.id,
@@ -88,7 +96,7 @@ def _object(function: FunctionManifest) -> FunctionObject:
 
 
 def _triggers(function: FunctionManifest) -> list[EventTriggerObject | CronTriggerObject]:
-    events = [EventTriggerObject(event=trigger.event) for trigger in function.triggers]
+    events = [_trigger(trigger) for trigger in function.triggers]
     crons = [
         CronTriggerObject(cron=cron.cron, jitter_ms=cron.jitter_ms)
         if cron.jitter_ms

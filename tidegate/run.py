@@ -24,9 +24,10 @@ class Status(StrEnum):
     RUNNING = "Running"
     COMPLETED = "Completed"
     FAILED = "Failed"
+    CANCELLED = "Cancelled"
 
 
-ENDED = frozenset({Status.COMPLETED, Status.FAILED})
+ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from tidegate.errors import (
 )
 from tidegate.event import Event
 from tidegate.ids import Seed
+from tidegate.invocation import invoke_error
 from tidegate.journal import Journal
 from tidegate.run import Failure, Run
 from tidegate.serialise import deserialise, serialise
@@ -117,6 +118,8 @@ class Session:
         memo = decode(record.memo or "null")
         if record.state == StepState.FAILED:
             error = memo["error"]
+            if record.op == Op.INVOKE:
+                raise invoke_error(error)
             raise StepError(error["message"], name=error["name"], stack=error.get("stack", ""))
         return memo["data"] if record.op in (Op.RUN, Op.INVOKE) else memo
 

@@ -15,7 +15,7 @@ class Settings:
     """Where a stage's resources are. Each field `x_y` is the variable `TIDEGATE_X_Y`.
 
     Attributes:
-        dedup_table, events_table, runs_table, steps_table, keys_table: table names.
+        dedup_table, events_table, runs_table, steps_table, waits_table, keys_table: names.
         topic_arn: the topic that events are published to.
         bucket: holds what is too large for a message or an item.
         manifest: path of the manifest file.
@@ -25,6 +25,7 @@ class Settings:
         retention_days: how long events and runs are kept.
         function: the id of the function that a worker runs.
         queue_url, queue_arn, dead_letter_url, dead_letter_arn: a worker's own queues.
+        matcher_queue_url: the queue of the matcher.
         schedule_group, schedule_role_arn: for delays beyond what SQS can do.
     """
 
@@ -32,6 +33,7 @@ class Settings:
     events_table: str = ""
     runs_table: str = ""
     steps_table: str = ""
+    waits_table: str = ""
     keys_table: str = ""
     topic_arn: str = ""
     bucket: str = ""
@@ -45,6 +47,7 @@ class Settings:
     queue_arn: str = ""
     dead_letter_url: str = ""
     dead_letter_arn: str = ""
+    matcher_queue_url: str = ""
     schedule_group: str = ""
     schedule_role_arn: str = ""
 

@@ -29,6 +29,10 @@ class Op(StrEnum):
     INVOKE = "InvokeFunction"
 
 
+# Steps that something outside of the run completes.
+AWAITING = frozenset({Op.WAIT_FOR_EVENT, Op.INVOKE})
+
+
 class StepState(StrEnum):
     """Where a step stands."""
 
@@ -107,6 +111,7 @@ class StepRecord:
         due_ms: when waiting ends by itself: the sleep is over, the retry due, the time-out reached.
         memo: JSON text in the protocol's shape; None while it waits.
         memo_key: where the memo lies in the bucket when it is too large for the record.
+        event_name: the name of the event that it waits for, if it waits for one.
         kept_ms: until when it is kept at least, UTC ms.
     """
 
@@ -119,12 +124,18 @@ class StepRecord:
     due_ms: int | None = None
     memo: str | None = None
     memo_key: str | None = None
+    event_name: str = ""
     kept_ms: int = 0
 
     @property
     def is_done(self) -> bool:
         """Whether its memo is final."""
         return self.state != StepState.WAITING
+
+    @property
+    def is_awaiting(self) -> bool:
+        """Whether something outside of the run is to complete it."""
+        return not self.is_done and self.op in AWAITING
 
 
 def data_memo(output: str) -> str:

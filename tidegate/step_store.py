@@ -75,8 +75,8 @@ class StepStore:
         Raises:
             PlatformError: DynamoDB or S3 did not answer.
         """
-        kept_from_ms = max(record.started_ms, record.due_ms or 0)
-        record = replace(record, kept_ms=kept_from_ms + self.retention_s * 1000)
+        kept_from_ms = max(record.started_ms, record.due_ms or 0, record.ended_ms or 0)
+        record = replace(record, kept_ms=(kept_from_ms // 1000 + self.retention_s) * 1000)
         memo = record.memo
         if memo is not None and is_large(memo):
             key = payload_key(STEPS, run.env, f"{run.id}-{record.step.hashed}")
@@ -139,6 +139,8 @@ class StepStore:
         for name, number in (("ended_ms", record.ended_ms), ("due_ms", record.due_ms)):
             if number is not None:
                 item[name] = {"N": str(number)}
+        if record.event_name:
+            item["event_name"] = {"S": record.event_name}
         if record.memo_key is not None:
             item["memo_key"] = {"S": record.memo_key}
         elif record.memo is not None:
@@ -164,5 +166,6 @@ def _record_of(item: Mapping[str, Any]) -> StepRecord:
         due_ms=number("due_ms"),
         memo=item["memo"]["S"] if "memo" in item else None,
         memo_key=item["memo_key"]["S"] if "memo_key" in item else None,
+        event_name=item["event_name"]["S"] if "event_name" in item else "",
         kept_ms=int(item["expires_at"]["N"]) * 1000,
     )

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ParamSpec, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, TypeVarTuple, overload
 
-from tidegate.effect import Sleep
+from tidegate.effect import Invoke, Sleep, StepEffect, WaitForEvent
 from tidegate.errors import StepUsageError
+from tidegate.event import RESERVED_PREFIX, Event
 from tidegate.event_model import Sendable, plain_events
+from tidegate.serialise import serialise
 from tidegate.session import Session, StepCall, current, is_inside_step
-from tidegate.step import MAX_WAIT_MS, Op, StepRecord
+from tidegate.step import MAX_WAIT_MS, Op, StepId, StepRecord
+
+if TYPE_CHECKING:
+    from tidegate.function import Function
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+_DEFAULT_INVOKE_TIMEOUT = timedelta(days=365)
 
 
 class StepSync:
@@ -85,6 +92,87 @@ class StepSync:
         """
         return self.run(step_id, self._session.sender(plain_events(events), step_id))
 
+    def wait_for_event(
+        self,
+        step_id: str,
+        *,
+        event: str,
+        if_exp: str | None = None,
+        match: str | None = None,
+        timeout: int | timedelta,
+    ) -> Event | None:
+        """The next event of a name, as soon as it comes; nothing runs meanwhile.
+
+        Events count from 5 seconds before the function comes here; the one that started the run
+        never does.
+
+        Args:
+            step_id: the step's id.
+            event: the event's exact name.
+            if_exp: a CEL expression that must hold; `event` in it is the one that started the run,
+                `async` the one that came in.
+            match: the path of a field that must be the same in both, such as `data.userId`.
+            timeout: how long to wait, ms or a timedelta, up to 366 days.
+
+        Returns:
+            The event; None when none came in time.
+
+        Raises:
+            ConfigurationError: the expression cannot be read.
+        """
+        begin = _wait(self._session, step_id, event, if_exp, match, timeout)
+        return _event(self._session.outcome(begin()))
+
+    def invoke(
+        self,
+        step_id: str,
+        *,
+        function: Function,
+        data: Mapping[str, Any] | None = None,
+        timeout: int | timedelta | None = None,
+        v: str | None = None,
+    ) -> Any:
+        """What another function returns; it starts a run of its own, whatever its triggers are.
+
+        Args:
+            step_id: the step's id.
+            function: the function.
+            data: the data of the event that it is given.
+            timeout: how long to wait, ms or a timedelta, up to 366 days; one year by default.
+            v: the version of the data's shape.
+
+        Raises:
+            InvokeError: it failed; or one of the following, which derive from it.
+            InvokeTimeoutError: it did not end in time.
+            InvokeCancelledError: its run was cancelled.
+            FunctionNotFoundError: it is not deployed here.
+        """
+        app_id, function_id = _ids_of(function)
+        return self._invoke(step_id, app_id, function_id, data, timeout, v)
+
+    def invoke_by_id(
+        self,
+        step_id: str,
+        *,
+        app_id: str | None = None,
+        function_id: str,
+        data: Mapping[str, Any] | None = None,
+        timeout: int | timedelta | None = None,
+        v: str | None = None,
+    ) -> Any:
+        """As `invoke`, for a function whose code is not at hand.
+
+        Args:
+            step_id: the step's id.
+            app_id: its app; the app of this function by default.
+            function_id: its id within the app.
+            data, timeout, v: as for `invoke`.
+        """
+        return self._invoke(step_id, app_id, function_id, data, timeout, v)
+
+    def _invoke(self, *invocation: Any) -> Any:
+        return self._session.outcome(_invocation(self._session, *invocation)())
+
     def _sleep(self, step_id: str, until_ms: int) -> None:
         self._session.outcome(_slept(self._session, step_id, until_ms))
 
@@ -136,6 +224,49 @@ class Step:
         send = self._session.sender(plain_events(events), step_id)
         return await self.run(step_id, lambda: asyncio.to_thread(send))
 
+    async def wait_for_event(
+        self,
+        step_id: str,
+        *,
+        event: str,
+        if_exp: str | None = None,
+        match: str | None = None,
+        timeout: int | timedelta,
+    ) -> Event | None:
+        """As `StepSync.wait_for_event`."""
+        begin = _wait(self._session, step_id, event, if_exp, match, timeout)
+        return _event(self._session.outcome(await asyncio.to_thread(begin)))
+
+    async def invoke(
+        self,
+        step_id: str,
+        *,
+        function: Function,
+        data: Mapping[str, Any] | None = None,
+        timeout: int | timedelta | None = None,
+        v: str | None = None,
+    ) -> Any:
+        """As `StepSync.invoke`."""
+        app_id, function_id = _ids_of(function)
+        return await self._invoke(step_id, app_id, function_id, data, timeout, v)
+
+    async def invoke_by_id(
+        self,
+        step_id: str,
+        *,
+        app_id: str | None = None,
+        function_id: str,
+        data: Mapping[str, Any] | None = None,
+        timeout: int | timedelta | None = None,
+        v: str | None = None,
+    ) -> Any:
+        """As `StepSync.invoke_by_id`."""
+        return await self._invoke(step_id, app_id, function_id, data, timeout, v)
+
+    async def _invoke(self, *invocation: Any) -> Any:
+        begin = _invocation(self._session, *invocation)
+        return self._session.outcome(await asyncio.to_thread(begin))
+
     async def _sleep(self, step_id: str, until_ms: int) -> None:
         self._session.outcome(await asyncio.to_thread(_slept, self._session, step_id, until_ms))
 
@@ -173,6 +304,79 @@ def _slept(session: Session, step_id: str, until_ms: int) -> StepRecord:
     if until_ms - session.journal.now_ms() > MAX_WAIT_MS:
         raise StepUsageError(f"step {step_id!r} sleeps for more than 366 days")
     return session.journal.record(Sleep(step, until_ms))
+
+
+def _wait(
+    session: Session,
+    step_id: str,
+    event: str,
+    if_exp: str | None,
+    match: str | None,
+    timeout: int | timedelta,
+) -> Callable[[], StepRecord]:
+    """What begins, or recalls, the wait for an event."""
+
+    def effect(step: StepId) -> StepEffect:
+        until_ms = _until_ms(session, step_id, timeout)
+        return WaitForEvent(step, event, until_ms, if_exp=if_exp, match=match)
+
+    _check_awaited(step_id, event)
+    return functools.partial(_begun, session, step_id, Op.WAIT_FOR_EVENT, effect)
+
+
+def _check_awaited(step_id: str, event: Any) -> None:
+    fault = ""
+    if not isinstance(event, str) or not event:
+        fault = f"event={event!r} is no event's name"
+    elif event.endswith(("/*", ".*")):
+        fault = f"event={event!r} is a wildcard; a wait takes one exact name"
+    elif event.lower().startswith(RESERVED_PREFIX):
+        fault = f"event={event!r}: system events cannot be waited for; use ctx.step.invoke"
+    if fault:
+        raise StepUsageError(f"step {step_id!r}: {fault}")
+
+
+def _event(memo: dict[str, Any] | None) -> Event | None:
+    return None if memo is None else Event.model_construct(None, **memo)
+
+
+def _invocation(
+    session: Session,
+    step_id: str,
+    app_id: str | None,
+    function_id: str,
+    data: Mapping[str, Any] | None,
+    timeout: int | timedelta | None,
+    v: str | None,
+) -> Callable[[], StepRecord]:
+    """What begins, or recalls, the invocation of a function."""
+
+    def effect(step: StepId) -> StepEffect:
+        text = serialise({} if data is None else data, f"data of step {step_id!r}")
+        if not text.startswith("{"):
+            raise StepUsageError(f"step {step_id!r}: data={data!r} is no JSON object; pass a dict")
+        limit = _DEFAULT_INVOKE_TIMEOUT if timeout is None else timeout
+        return Invoke(step, function_id, text, _until_ms(session, step_id, limit), app_id, v)
+
+    return functools.partial(_begun, session, step_id, Op.INVOKE, effect)
+
+
+def _begun(
+    session: Session, step_id: str, op: Op, effect: Callable[[StepId], StepEffect]
+) -> StepRecord:
+    step, record = session.begin(step_id, op)
+    return record if record is not None else session.journal.record(effect(step))
+
+
+def _ids_of(function: Function) -> tuple[str, str]:
+    return function.app_id, function.id.removeprefix(f"{function.app_id}-")
+
+
+def _until_ms(session: Session, step_id: str, timeout: int | timedelta) -> int:
+    limit_ms = _ms(timeout)
+    if limit_ms > MAX_WAIT_MS:
+        raise StepUsageError(f"step {step_id!r} waits for more than 366 days")
+    return session.journal.now_ms() + limit_ms
 
 
 def _ms(duration: int | timedelta) -> int:

@@ -6,12 +6,19 @@ a run's steps are recorded is `Steps`, in journal.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tidegate.event import AcceptedEvent
+from tidegate.message import EventMessage
 from tidegate.run import Failure, Run
+from tidegate.wait import Wait, WaitKey
+
+# How many events or other items are put in one call, see
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html: 25 puts
+# and 16 MB; large texts are not in items but in the bucket, so a batch stays far below the latter.
+MAX_PUT = 25
 
 
 class Payloads(Protocol):
@@ -101,5 +108,52 @@ class Events(Protocol):
 class Topic(Protocol):
     """Where events are published to."""
 
-    def publish(self, events: Sequence[AcceptedEvent]) -> None:
-        """Publish events, at least once, to the functions that are triggered by them."""
+    def publish(self, events: Sequence[AcceptedEvent], awaited: Container[str] = ()) -> None:
+        """Publish events, at least once, to the functions that are triggered by them.
+
+        Args:
+            events: the events.
+            awaited: the internal ids of those that a run may wait for; they go to the matcher, too.
+        """
+
+    def send_to(self, function_id: str, message: EventMessage) -> None:
+        """Publish a message that reaches one function alone, at least once."""
+
+
+class Waits(Protocol):
+    """What runs wait for."""
+
+    def put(self, wait: Wait) -> None:
+        """Store a wait; storing again is harmless."""
+
+    def delete(self, key: WaitKey) -> None:
+        """Forget a wait, if it is there."""
+
+    def get(self, key: WaitKey) -> Wait | None:
+        """The wait with that key, if it is there."""
+
+    def is_awaited(self, env: str, event_name: str) -> bool:
+        """Whether any run may wait for events of a name."""
+
+    def waiting_for(self, env: str, event_name: str) -> Iterator[list[Wait]]:
+        """The waits for events of a name, those that are past their time included, in pages."""
+
+
+class Looks(Protocol):
+    """The matcher's queue."""
+
+    def ask(self, key: WaitKey) -> None:
+        """Have the matcher look for events that came while a wait was being stored."""
+
+
+class PastEvents(Protocol):
+    """The events of the past."""
+
+    @property
+    def payloads(self) -> Payloads:
+        """Where large bodies are."""
+
+    def named(
+        self, env: str, event_name: str, first_ms: int, last_ms: int
+    ) -> Iterator[AcceptedEvent]:
+        """The stored events of a name that were received in a time, both ends included, UTC ms."""

@@ -1,8 +1,8 @@
-"""Which events start a function: exact names and wildcards, and the SNS filter that equals them."""
+"""Which events start a function, and the SNS filter that lets those through."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
 from pydantic import (
@@ -17,6 +17,7 @@ from typing_extensions import TypeVar
 
 from tidegate.event import MAX_NAME_LENGTH, DataT
 from tidegate.event_model import EventModel
+from tidegate.pushdown import field_policy
 
 ModelT = TypeVar("ModelT", bound=EventModel)
 
@@ -28,22 +29,29 @@ class TriggerEvent(BaseModel, Generic[DataT]):
         event: an exact name, `app/user.created`, or a prefix with a wildcard behind its last
             `/` or `.`: `app/*` and `app/user.*` both match `app/user.created`. Given a class that
             declares an event, it is that event's name, and the function's data are of that class.
+        expression: what the event must be like, in CEL: `event.data.total > 100`. See
+            docs/expressions.md.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     event: str
+    expression: str | None = None
     _model: type[EventModel] | None = PrivateAttr(None)
 
     if TYPE_CHECKING:
 
         @overload
-        def __init__(self: TriggerEvent[dict[str, Any]], *, event: str) -> None: ...
+        def __init__(
+            self: TriggerEvent[dict[str, Any]], *, event: str, expression: str | None = None
+        ) -> None: ...
 
         @overload
-        def __init__(self: TriggerEvent[ModelT], *, event: type[ModelT]) -> None: ...
+        def __init__(
+            self: TriggerEvent[ModelT], *, event: type[ModelT], expression: str | None = None
+        ) -> None: ...
 
-        def __init__(self, *, event: Any) -> None: ...
+        def __init__(self, *, event: Any, expression: str | None = None) -> None: ...
 
     @model_validator(mode="wrap")
     @classmethod
@@ -89,19 +97,27 @@ class TriggerEvent(BaseModel, Generic[DataT]):
         return self.event[:-1] if self.event.endswith("*") else None
 
     def matches(self, name: str) -> bool:
-        """Whether an event of that name starts the function."""
+        """Whether an event of that name may start the function: its expression comes after."""
         return name.startswith(self.prefix) if self.prefix is not None else name == self.event
 
 
-def filter_policy(triggers: Iterable[TriggerEvent[Any]]) -> dict[str, list[Any]]:
-    """The SNS subscription filter that lets through what the triggers match, by attribute `name`.
+def filter_policy(
+    triggers: Iterable[TriggerEvent[Any]], expressions: Mapping[str, Any] | None = None
+) -> dict[str, list[Any]]:
+    """The SNS subscription filter that lets through what the triggers match, by attribute.
 
     See https://docs.aws.amazon.com/sns/latest/dg/string-value-matching.html. A wildcard is a
     prefix match. What another prefix already covers is left out, since a policy's size is limited.
+
+    Args:
+        triggers: the triggers of a function.
+        expressions: the trees of their expressions, by text.
     """
     triggers = list(triggers)
+    trees = [(expressions or {}).get(trigger.expression or "") for trigger in triggers]
     prefixes = sorted({t.prefix for t in triggers if t.prefix is not None})
     widest = [p for p in prefixes if not any(p != q and p.startswith(q) for q in prefixes)]
     exact = sorted({t.event for t in triggers if t.prefix is None})
     names: list[Any] = [name for name in exact if not name.startswith(tuple(widest))]
-    return {"name": names + [{"prefix": prefix} for prefix in widest]}
+    names += [{"prefix": prefix} for prefix in widest]
+    return {"name": names} | field_policy(trees, len(names))

@@ -15,20 +15,27 @@ from tidegate.ingest import Ingest
 from tidegate.key import keys_of
 from tidegate.lambda_context import LambdaContext
 from tidegate.logs import log_to_cloudwatch
+from tidegate.manifest import Manifest
 from tidegate.payload import PayloadStore
 from tidegate.settings import Settings
+from tidegate.wait_store import WaitStore
 
 log_to_cloudwatch()
-settings = Settings.read(os.environ, "dedup_table", "events_table", "topic_arn", "bucket")
+settings = Settings.read(
+    os.environ, "dedup_table", "events_table", "waits_table", "topic_arn", "bucket", "manifest"
+)
 clock = SystemClock()
 store = EventStore(
     settings.events_table, PayloadStore(settings.bucket), settings.retention_s, clock
 )
-ingest = Ingest(
-    keys_of(settings, clock),
-    Admission(DedupTable(settings.dedup_table), store, Bus(settings.topic_arn, clock), clock),
-    settings.max_request_bytes,
+admission = Admission(
+    DedupTable(settings.dedup_table),
+    store,
+    Bus(settings.topic_arn, clock, Manifest.read(settings.manifest)),
+    WaitStore(settings.waits_table),
+    clock,
 )
+ingest = Ingest(keys_of(settings, clock), admission, settings.max_request_bytes)
 # Made while the Lambda starts, when it has a full processor, not during the first request.
 client("dynamodb")
 client("sns")

@@ -16,12 +16,16 @@ from tidegate.event_store import EventStore
 from tidegate.host import PythonHost
 from tidegate.lambda_context import LambdaContext
 from tidegate.logs import log_to_cloudwatch
+from tidegate.look import LookQueue
 from tidegate.manifest import Manifest
 from tidegate.payload import PayloadStore
 from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
 from tidegate.settings import Settings
 from tidegate.step_store import StepStore
+from tidegate.wait_store import WaitStore
+from tidegate.waiting import Waiting
+from tidegate.wake import Waker
 from tidegate.worker import Worker
 
 log_to_cloudwatch()
@@ -31,15 +35,19 @@ manifest = Manifest.read(settings.manifest)
 function = registry.load_function(manifest, settings.function)
 payloads = PayloadStore(settings.bucket)
 store = EventStore(settings.events_table, payloads, settings.retention_s, clock)
-bus = Bus(settings.topic_arn, clock)
-admission = Admission(DedupTable(settings.dedup_table), store, bus, clock)
+bus = Bus(settings.topic_arn, clock, manifest)
+waits = WaitStore(settings.waits_table)
+admission = Admission(DedupTable(settings.dedup_table), store, bus, waits, clock)
 delivery = Delivery.of(settings, clock)
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
+steps = StepStore(settings.steps_table, payloads, settings.retention_s, clock)
+waker = Waker(runs, steps, waits, bus, clock)
 engine = Engine(
     function=function,
     host=PythonHost(function, admission.send),
     runs=runs,
-    steps=StepStore(settings.steps_table, payloads, settings.retention_s, clock),
+    steps=steps,
+    waiting=Waiting(waker, admission, manifest, LookQueue(settings.matcher_queue_url)),
     delivery=delivery,
     store=store.put,
     announce=admission.deliver,

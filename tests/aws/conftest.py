@@ -22,13 +22,18 @@ from tidegate.function import Function
 from tidegate.host import PythonHost
 from tidegate.ids import Seed
 from tidegate.local.cloud import PREFIX, Cloud
+from tidegate.look import LookQueue, StoredEvents
 from tidegate.manifest import Manifest
+from tidegate.matcher import Matcher
 from tidegate.message import EventMessage, decode_message
 from tidegate.payload import PayloadStore
 from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
 from tidegate.settings import Settings
 from tidegate.step_store import StepStore
+from tidegate.wait_store import WaitStore
+from tidegate.waiting import Waiting
+from tidegate.wake import Waker
 from tidegate.worker import Worker
 
 ENV = "dev"
@@ -41,6 +46,7 @@ class Stage:
     cloud: Cloud
     clock: FakeClock
     settings: Settings
+    manifest: Manifest = Manifest(functions=())  # noqa: RUF009
 
     @property
     def store(self) -> EventStore:
@@ -56,9 +62,26 @@ class Stage:
         return Admission(
             DedupTable(self.settings.dedup_table),
             self.store,
-            Bus(self.settings.topic_arn, self.clock),
+            self.bus,
+            self.waits,
             self.clock,
         )
+
+    @property
+    def bus(self) -> Bus:
+        return Bus(self.settings.topic_arn, self.clock, self.manifest)
+
+    @property
+    def waits(self) -> WaitStore:
+        return WaitStore(self.settings.waits_table)
+
+    @property
+    def waker(self) -> Waker:
+        return Waker(self.runs, self.steps, self.waits, self.bus, self.clock)
+
+    @property
+    def matcher(self) -> Matcher:
+        return Matcher(self.waker, StoredEvents(self.store))
 
     @property
     def runs(self) -> RunStore:
@@ -95,6 +118,9 @@ class Stage:
             host=PythonHost(function, self.admission.send),
             runs=self.runs,
             steps=self.steps,
+            waiting=Waiting(
+                self.waker, self.admission, self.manifest, LookQueue(settings.matcher_queue_url)
+            ),
             delivery=Delivery.of(settings, self.clock),
             store=self.store.put,
             announce=self.admission.deliver,

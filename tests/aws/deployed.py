@@ -26,10 +26,23 @@ class Deployed:
     """A function on a stage, and its runs."""
 
     def __init__(self, stage: Stage, handler: Handler, **options: Any) -> None:
+        function = function_of(handler, **options)
+        stage.deploy(function)
+        self._run(stage, function)
+
+    @classmethod
+    def all(cls, stage: Stage, *functions: Function) -> list[Deployed]:
+        """Several functions on one stage."""
+        stage.deploy(*functions)
+        deployed = [cls.__new__(cls) for _ in functions]
+        for one, function in zip(deployed, functions, strict=True):
+            one._run(stage, function)
+        return deployed
+
+    def _run(self, stage: Stage, function: Function) -> None:
         self.stage = stage
-        self.function = function_of(handler, **options)
-        stage.deploy(self.function)
-        self.worker = stage.worker(self.function)
+        self.function = function
+        self.worker = stage.worker(function)
 
     def send(self, **event: Any) -> EventMessage:
         """Send an event and take the message that it puts into the function's queue."""
@@ -49,6 +62,19 @@ class Deployed:
         assert run is not None
         return run
 
+    def handle_due(self) -> int:
+        """Handle what its queue and its schedules have for it now; what is due later stays."""
+        handled = 0
+        for message in waiting(self.stage, self.function):
+            run_id = run_id_of(ENV, self.function.id, message.event.internal_id)
+            run = self.stage.runs.get(ENV, run_id)
+            if run and (run.due_ms or 0) > self.stage.clock.ms and not message.wakes:
+                self.worker.engine.delivery.at(run.due_ms or 0, message.encode(), run.id)
+            else:
+                assert self.handle(message) == []
+                handled += 1
+        return handled
+
     def drive(self) -> int:
         """Handle what comes into the queue, passing the time, until nothing more comes."""
         handled = 0
@@ -66,16 +92,40 @@ class Deployed:
 
 def waiting(stage: Stage, function: Function) -> list[EventMessage]:
     """Take the messages of a function's queue and of its schedules, due or not."""
-    queue_name = stage.cloud.wiring[function.id].queue_url.rpartition("/")[2]
-    queue = get_backend("sqs")[ACCOUNT_ID][REGION].queues[queue_name]
-    messages = [decode_message(message.body) for message in queue._messages.values()]
-    queue.clear()
+    wiring = stage.cloud.wiring[function.id]
+    messages = [decode_message(body) for body in bodies(wiring.queue_url)]
     for found in client("scheduler").list_schedules()["Schedules"]:
         name, group = found["Name"], found["GroupName"]
         schedule = client("scheduler").get_schedule(Name=name, GroupName=group)
+        if schedule["Target"]["Arn"] != wiring.queue_arn:
+            continue
         messages.append(decode_message(schedule["Target"]["Input"]))
         client("scheduler").delete_schedule(Name=name, GroupName=group)
     return messages
+
+
+def bodies(queue_url: str) -> list[str]:
+    """Take the messages out of a queue, also those that are delayed."""
+    queue = get_backend("sqs")[ACCOUNT_ID][REGION].queues[queue_url.rpartition("/")[2]]
+    found = [message.body for message in queue._messages.values()]
+    queue.clear()
+    return found
+
+
+def match(stage: Stage) -> list[str]:
+    """Have the matcher handle all messages of its queue, and give them."""
+    found = bodies(stage.cloud.matcher.queue_url)
+    records = [{"messageId": str(number), "body": body} for number, body in enumerate(found)]
+    assert stage.matcher.handle(batch(records)) == {"batchItemFailures": []}
+    return found
+
+
+def settle(stage: Stage, *deployed: Deployed) -> None:
+    """Let happen what can happen now, without time passing."""
+    for _ in range(100):
+        if not match(stage) and not sum(one.handle_due() for one in deployed):
+            return
+    raise AssertionError("it never settles")
 
 
 def function_of(handler: Handler, **options: Any) -> Function:

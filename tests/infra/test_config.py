@@ -160,7 +160,7 @@ def test_more_schedules_than_a_stack_holds_are_an_error(tmp_path: Path) -> None:
     # Each cron is two schedules, the 1st of the month and Mondays.
     with pytest.raises(
         ConfigurationError,
-        match=r"the crons need 180 schedules; beside 30 functions a stack holds 135",
+        match=r"the crons need 180 schedules; beside 30 functions a stack holds 125",
     ):
         read(functions=str(module)).manifest()
 

@@ -143,7 +143,7 @@ def test_the_topic_and_the_queues_are_there(deployment: Deployment) -> None:
     assert len(deployment.client("sns").list_topics()["Topics"]) == 1
     sqs = deployment.client("sqs")
     urls = sqs.list_queues()["QueueUrls"]
-    assert len(urls) == 2 * len(deployment.manifest.functions)
+    assert len(urls) == 2 * (len(deployment.manifest.functions) + 1), "the matcher has two"
     for url in urls:
         found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
         if "DeadLetters" in url:
@@ -165,10 +165,14 @@ def test_the_lambdas_are_there_and_each_worker_reads_its_queue(deployment: Deplo
     running = []
     for function in functions:
         told = function["Environment"]["Variables"]
-        if "TIDEGATE_FUNCTION" in told:
-            running.append(told["TIDEGATE_FUNCTION"])
+        is_matcher = function["Handler"] == f"{HANDLERS['matcher']}.handler"
+        if "TIDEGATE_FUNCTION" in told or is_matcher:
             mapping = mappings.pop(function["FunctionArn"])
-            assert mapping["EventSourceArn"] == told["TIDEGATE_QUEUE_ARN"]
+            if is_matcher:
+                assert "WaitsQueue" in mapping["EventSourceArn"]
+            else:
+                running.append(told["TIDEGATE_FUNCTION"])
+                assert mapping["EventSourceArn"] == told["TIDEGATE_QUEUE_ARN"]
             assert mapping["BatchSize"] == BATCH_SIZE
             assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
             assert mapping["ScalingConfig"] == {"MaximumConcurrency": MAX_CONCURRENCY}

@@ -11,6 +11,7 @@ INGEST = {
     "StorageKeys": {"dynamodb:GetItem"},
     "StorageDedup": {"dynamodb:PutItem"},
     "StorageEvents": {"dynamodb:BatchWriteItem", "dynamodb:GetItem"},
+    "StorageWaits": {"dynamodb:Query"},
     "StoragePayloads/*": {"s3:PutObject"},
     "Events": {"sns:Publish"},
     "IngestLogs": LOGS,
@@ -22,6 +23,17 @@ REST_API = {
     "StoragePayloads": {"s3:ListBucket"},
     "StoragePayloads/*": {"s3:GetObject"},
     "RestApiLogs": LOGS,
+}
+MATCHER = {
+    "WaitsQueue": {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"},
+    "StorageWaits": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"},
+    "StorageEvents": {"dynamodb:Query"},
+    "StorageRuns": {"dynamodb:GetItem"},
+    "StorageSteps": {"dynamodb:PutItem"},
+    "StoragePayloads": {"s3:ListBucket"},
+    "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
+    "Events": {"sns:Publish"},
+    "WaitsMatcherLogs": LOGS,
 }
 
 
@@ -35,6 +47,13 @@ def worker(function: str) -> dict[str, set[str]]:
             "sqs:SendMessage",
         },
         f"{function}DeadLetters": {"sqs:SendMessage"},
+        "WaitsQueue": {"sqs:SendMessage"},
+        "StorageWaits": {
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+        },
         "StorageRuns": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "StorageSteps": {"dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query"},
         "StorageDedup": {"dynamodb:PutItem"},
@@ -53,6 +72,7 @@ def worker(function: str) -> dict[str, set[str]]:
 ROLES = {
     "IngestRole": INGEST,
     "RestApiRole": REST_API,
+    "WaitsMatcherRole": MATCHER,
     "FunctionwarehouseauditallWorkerRole": worker("Functionwarehouseauditall"),
     "FunctionwarehousecountWorkerRole": worker("Functionwarehousecount"),
     "FunctionwarehousereserveWorkerRole": worker("Functionwarehousereserve"),

@@ -10,6 +10,7 @@ from template_resources import properties
 
 from infra.config import FUNCTION_RESOURCES, MAX_FUNCTION_RESOURCES, MAX_FUNCTIONS
 from tidegate.manifest import BATCH_SIZE, HANDLERS, ROUTES, FunctionManifest, Manifest
+from tidegate.wait import LOOK_AGAIN_S
 
 if TYPE_CHECKING:
     from aws_cdk.assertions import Template
@@ -58,7 +59,7 @@ def test_each_function_has_a_mapping_with_partial_batch_responses(
     dev: Template, manifest: Manifest
 ) -> None:
     mappings = properties(dev, "AWS::Lambda::EventSourceMapping").values()
-    assert len(mappings) == len(manifest.functions)
+    assert len(mappings) == len(manifest.functions) + 1, "one more for the matcher"
     for mapping in mappings:
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert mapping["BatchSize"] == BATCH_SIZE
@@ -96,7 +97,7 @@ def test_dead_letters_are_kept_as_long_as_possible(dev: Template, manifest: Mani
         dead_letters = queues.pop(redrive["deadLetterTargetArn"]["Fn::GetAtt"][0])
         assert dead_letters["MessageRetentionPeriod"] == 14 * 86_400
         assert "RedrivePolicy" not in dead_letters
-    assert len(queues) == len(manifest.functions), "each function has its own dead-letter queue"
+    assert len(queues) == len(manifest.functions) + 2, "each function has its own dead-letter queue"
 
 
 def test_all_queues_are_encrypted(dev: Template) -> None:
@@ -112,23 +113,24 @@ def test_subscriptions_filter_as_the_manifest_says(dev: Template, manifest: Mani
     }
     for function in manifest.functions:
         queue, _ = queue_of(dev, function)
-        if function.filter_policy is None:
-            assert queue not in by_queue, "no event starts it"
-            continue
         subscription = by_queue.pop(queue)
         assert subscription["FilterPolicy"] == function.filter_policy
         assert subscription.get("FilterPolicyScope", "MessageAttributes") == "MessageAttributes"
         assert subscription["RawMessageDelivery"] is True
         assert subscription["Protocol"] == "sqs"
         assert subscription["TopicArn"] == {"Ref": topic}
-    assert not by_queue
+    [matcher] = by_queue.values()
+    assert matcher["FilterPolicy"] == {"waited": [{"exists": True}]}
+    assert matcher["RawMessageDelivery"] is True
+    assert matcher["TopicArn"] == {"Ref": topic}
 
 
 def test_a_filter_with_wildcards_becomes_prefixes(dev: Template) -> None:
     policies = [s["FilterPolicy"] for s in properties(dev, "AWS::SNS::Subscription").values()]
-    assert {"name": ["shop/order.placed"]} in policies
+    by_name = [policy["$or"][0] for policy in policies if "$or" in policy]
+    assert {"name": ["shop/order.placed"]} in by_name
     assert {"name": ["user/created", {"prefix": "billing/invoice."}, {"prefix": "shop/"}]} in (
-        policies
+        by_name
     )
 
 
@@ -179,26 +181,21 @@ def test_schedules_wait_for_what_their_role_may(template: dict[str, Any]) -> Non
             assert policy in resource["DependsOn"]
 
 
+def test_what_is_sent_to_a_function_alone_reaches_it(dev: Template, manifest: Manifest) -> None:
+    policies = [s["FilterPolicy"] for s in properties(dev, "AWS::SNS::Subscription").values()]
+    either = [part for policy in policies for part in policy.get("$or", [policy])]
+    targets = [part["target"] for part in either if "target" in part]
+    assert sorted(targets) == sorted([function.id] for function in manifest.functions)
+
+
 def test_only_the_topic_may_send_to_a_queue_from_outside(dev: Template, manifest: Manifest) -> None:
     [topic] = properties(dev, "AWS::SNS::Topic")
     policies = {
         policy["Queues"][0]["Ref"]: policy["PolicyDocument"]["Statement"]
         for policy in properties(dev, "AWS::SQS::QueuePolicy").values()
     }
-    # Where no event comes, only Scheduler sends, in a role of the stack.
-    silent = [
-        name
-        for function in manifest.functions
-        if not function.triggers
-        for queue, properties in [queue_of(dev, function)]
-        for name in (queue, properties["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0])
-    ]
-    assert silent
     for queue, statements in policies.items():
         allowed = [s for s in statements if s["Effect"] == "Allow"]
-        if queue in silent:
-            assert allowed == []
-            continue
         assert allowed == [
             {
                 "Action": "sqs:SendMessage",
@@ -208,7 +205,7 @@ def test_only_the_topic_may_send_to_a_queue_from_outside(dev: Template, manifest
                 "Resource": arn(queue),
             }
         ]
-    assert len(policies) == 2 * len(manifest.functions), "queues and dead-letter queues"
+    assert len(policies) == 2 * len(manifest.functions) + 2, "the matcher's two queues, too"
 
 
 def test_what_cannot_be_delivered_is_left_in_the_dead_letter_queue(
@@ -216,7 +213,7 @@ def test_what_cannot_be_delivered_is_left_in_the_dead_letter_queue(
 ) -> None:
     """And no event comes before its queue lets the topic send."""
     subscriptions = dev.find_resources("AWS::SNS::Subscription").values()
-    assert len(subscriptions) == sum(bool(function.triggers) for function in manifest.functions)
+    assert len(subscriptions) == len(manifest.functions) + 1
     for subscription in subscriptions:
         target = subscription["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]
         assert "DeadLetters" in target["Fn::GetAtt"][0]
@@ -234,7 +231,7 @@ def test_alarms_watch_dead_letters_and_age(dev: Template, manifest: Manifest) ->
         (alarm["MetricName"], alarm["Dimensions"][0]["Value"]["Fn::GetAtt"][0]): alarm
         for alarm in properties(dev, "AWS::CloudWatch::Alarm").values()
     }
-    assert len(watched) == 2 * len(manifest.functions)
+    assert len(watched) == 2 * len(manifest.functions) + 2, "two more for the matcher"
     for function in manifest.functions:
         name, queue = queue_of(dev, function)
         dead_letters = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
@@ -294,7 +291,27 @@ def test_ingest_is_told_where_things_are(dev: Template) -> None:
         "TIDEGATE_MAX_REQUEST_BYTES": "524288",
         "TIDEGATE_RETENTION_DAYS": "7",
         "TIDEGATE_TOPIC_ARN": "Events",
+        "TIDEGATE_WAITS_TABLE": "StorageWaits",
     }
+
+
+def test_the_matcher_is_told_where_things_are(dev: Template) -> None:
+    environment = lambdas(dev)["functions.matcher.handler.handler"]["Environment"]["Variables"]
+    assert plain(environment) == {
+        "TIDEGATE_BUCKET": "StoragePayloads",
+        "TIDEGATE_EVENTS_TABLE": "StorageEvents",
+        "TIDEGATE_LOG_LEVEL": "INFO",
+        "TIDEGATE_MANIFEST": "/var/task/manifest.json",
+        "TIDEGATE_RETENTION_DAYS": "7",
+        "TIDEGATE_RUNS_TABLE": "StorageRuns",
+        "TIDEGATE_STEPS_TABLE": "StorageSteps",
+        "TIDEGATE_TOPIC_ARN": "Events",
+        "TIDEGATE_WAITS_TABLE": "StorageWaits",
+    }
+
+
+def test_the_matcher_looks_again_when_no_request_can_be_under_way(dev: Template) -> None:
+    assert lambdas(dev)["functions.ingest.handler.handler"]["Timeout"] < LOOK_AGAIN_S
 
 
 def test_the_rest_api_is_told_where_things_are(dev: Template) -> None:
@@ -322,6 +339,7 @@ def test_a_worker_is_told_its_function_and_its_queues(dev: Template) -> None:
         "TIDEGATE_FUNCTION": "warehouse-reserve",
         "TIDEGATE_LOG_LEVEL": "INFO",
         "TIDEGATE_MANIFEST": "/var/task/manifest.json",
+        "TIDEGATE_MATCHER_QUEUE_URL": "WaitsQueue",
         "TIDEGATE_QUEUE_ARN": "FunctionwarehousereserveQueue.Arn",
         "TIDEGATE_QUEUE_URL": "FunctionwarehousereserveQueue",
         "TIDEGATE_RETENTION_DAYS": "7",
@@ -330,6 +348,7 @@ def test_a_worker_is_told_its_function_and_its_queues(dev: Template) -> None:
         "TIDEGATE_SCHEDULE_GROUP": "SchedulesGroup",
         "TIDEGATE_SCHEDULE_ROLE_ARN": "SchedulesRole.Arn",
         "TIDEGATE_TOPIC_ARN": "Events",
+        "TIDEGATE_WAITS_TABLE": "StorageWaits",
     }
 
 
@@ -402,8 +421,11 @@ def test_as_many_functions_as_are_allowed_fit_into_a_stack(
     assert per_function == FUNCTION_RESOURCES
     assert MAX_FUNCTIONS * per_function <= MAX_FUNCTION_RESOURCES
     assert rest + MAX_FUNCTION_RESOURCES <= 500
-    bytes_per_function = len(json.dumps(template, indent=1)) / len(manifest.functions)
-    assert MAX_FUNCTIONS * bytes_per_function <= 1_000_000
+    size = len(json.dumps(template, indent=1))
+    shared = {k: v for k, v in template["Resources"].items() if not k.startswith("Function")}
+    shared_size = len(json.dumps(template | {"Resources": shared}, indent=1))
+    size_per_function = (size - shared_size) / len(manifest.functions)
+    assert shared_size + MAX_FUNCTIONS * size_per_function <= 1_000_000
 
 
 # --- stages ---------------------------------------------------------------------------------------

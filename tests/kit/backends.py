@@ -21,6 +21,7 @@ from tidegate.function import Function
 from tidegate.host import PythonHost
 from tidegate.ids import run_id_of
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
+from tidegate.look import LookQueue
 from tidegate.manifest import Manifest
 from tidegate.message import EventMessage, decode_message
 from tidegate.run import Run
@@ -33,9 +34,12 @@ from tidegate.testing.memory import (
     MemoryPayloads,
     MemoryRuns,
     MemorySteps,
+    MemoryWaits,
 )
-from tidegate.testing.timeline import MemoryQueue, MemoryTopic, Timeline
+from tidegate.testing.timeline import MemoryLooks, MemoryQueue, MemoryTopic, Timeline
 from tidegate.trigger import TriggerEvent
+from tidegate.waiting import Waiting
+from tidegate.wake import Waker
 
 LISTENED = ("app/b", "inngest/function.finished")
 LISTENER = function_of(
@@ -54,6 +58,8 @@ class Backend(Protocol):
     dedup: Any
     events: Any
     topic: Any
+    waits: Any
+    looks: Any
 
     def queue(self) -> Any:
         """The queue of `SUBJECT`."""
@@ -77,6 +83,8 @@ class MemoryBackend:
         self.events = MemoryEvents(payloads)
         self._timeline = Timeline()
         self.topic = MemoryTopic(self._timeline, [SUBJECT, LISTENER], self.clock)
+        self.waits = MemoryWaits()
+        self.looks = MemoryLooks(self._timeline, self.clock)
         self._taken: dict[str, list[EventMessage]] = {SUBJECT.id: [], LISTENER.id: []}
 
     def forget(self) -> None:
@@ -102,6 +110,7 @@ class MotoBackend:
         self.clock = stage.clock
         self.runs, self.steps = stage.runs, stage.steps
         self.dedup, self.events = stage.admission.dedup, stage.store
+        self.waits, self.looks = stage.waits, LookQueue(stage.settings.matcher_queue_url)
         self.topic = stage.admission.bus
 
     def forget(self) -> None:
@@ -130,7 +139,9 @@ WRITES = {
     "queue": ("at",),
     "dedup": ("claim",),
     "events": ("put", "put_payloads"),
-    "topic": ("publish",),
+    "topic": ("publish", "send_to"),
+    "waits": ("put", "delete"),
+    "looks": ("ask",),
 }
 
 
@@ -249,7 +260,9 @@ class Player:
         backend, process = self.backend, self.process
         backend.forget()
         function = function_of(handler, **self.options)
-        outside = Admission(backend.dedup, backend.events, backend.topic, backend.clock)
+        outside = Admission(
+            backend.dedup, backend.events, backend.topic, backend.waits, backend.clock
+        )
         [event_id] = outside.admit(ENV, check_events([{"name": "app/a", **event}]), None)
         run_id = run_id_of(ENV, function.id, event_id)
         engine = self._engine(function)
@@ -291,17 +304,22 @@ class Player:
             through("dedup", backend.dedup),
             through("events", backend.events),
             through("topic", backend.topic),
+            through("waits", backend.waits),
             backend.clock,
         )
+        manifest = Manifest.of([SUBJECT, LISTENER])
+        runs, steps = through("runs", backend.runs), through("steps", self.steps)
+        waker = Waker(runs, steps, admission.waits, admission.bus, backend.clock)
         return Engine(
             function=function,
             host=PythonHost(function, admission.send),
-            runs=through("runs", backend.runs),
-            steps=through("steps", self.steps),
+            runs=runs,
+            steps=steps,
+            waiting=Waiting(waker, admission, manifest, through("looks", backend.looks)),
             delivery=through("queue", backend.queue()),
             store=admission.store.put,
             announce=admission.deliver,
-            manifest=Manifest.of([SUBJECT, LISTENER]),
+            manifest=manifest,
             clock=backend.clock,
             jitter=lambda: 0.0,
         )

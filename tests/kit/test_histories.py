@@ -12,6 +12,7 @@ import pytest
 from tests.aws.deployed import function_of
 from tests.clock import FakeClock
 from tests.histories.functions import FUNCTIONS
+from tidegate.admission import Admission
 from tidegate.engine import Engine
 from tidegate.event import AcceptedEvent
 from tidegate.host import PythonHost
@@ -19,7 +20,17 @@ from tidegate.manifest import Manifest
 from tidegate.message import EventMessage
 from tidegate.run import Run, Status
 from tidegate.step import Op, StepId, StepRecord, StepState
-from tidegate.testing.memory import MemoryPayloads, MemoryRuns, MemorySteps
+from tidegate.testing.memory import (
+    MemoryDedup,
+    MemoryEvents,
+    MemoryPayloads,
+    MemoryRuns,
+    MemorySteps,
+    MemoryWaits,
+)
+from tidegate.testing.timeline import MemoryLooks, MemoryTopic, Timeline
+from tidegate.waiting import Waiting
+from tidegate.wake import Waker
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
 
@@ -70,16 +81,21 @@ def engine_of(
             raise AssertionError("it has nothing to wait for")
 
     function = function_of(FUNCTIONS[name](execute))
+    clock, manifest, timeline = FakeClock(run.ended_ms or 0), Manifest.of([function]), Timeline()
+    topic, waits = MemoryTopic(timeline, [function], clock), MemoryWaits()
+    admission = Admission(MemoryDedup(), MemoryEvents(MemoryPayloads()), topic, waits, clock)
+    waker = Waker(runs, steps, waits, topic, clock)
     return Engine(
         function=function,
         host=PythonHost(function, lambda env, events, seed: sent.append(events) or []),
         runs=runs,
         steps=steps,
+        waiting=Waiting(waker, admission, manifest, MemoryLooks(timeline, clock)),
         delivery=NoQueue(),
         announce=sent.append,
         store=sent.append,
-        manifest=Manifest.of([function]),
-        clock=FakeClock(run.ended_ms or 0),
+        manifest=manifest,
+        clock=clock,
     )
 
 

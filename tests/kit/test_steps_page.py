@@ -18,7 +18,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "steps.md"
 @pytest.fixture
 def example() -> Any:
     """What the page's example defines; its own functions do nothing."""
-    [code] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S)
+    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S)[0]
     names: dict[str, Any] = dict.fromkeys(("charge", "cancel", "ask_for_review"), lambda _: None)
     registry.clear()
     names["__name__"] = "steps_page"

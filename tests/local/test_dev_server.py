@@ -207,7 +207,8 @@ def test_a_stopped_cloud_leaves_no_trace(monkeypatch):
     folder = cloud.manifest_path.parent
     cloud.provision(Manifest(functions=()))
     assert cloud.manifest_path.exists()
-    assert "QueueUrls" not in boto3.client("sqs").list_queues(), "and no call to that endpoint"
+    topics = boto3.client("sns").list_topics()["Topics"]
+    assert [topic["TopicArn"] for topic in topics] == [cloud.topic_arn], "no call to that endpoint"
     cloud.stop()
     assert dict(os.environ) == before
     assert not folder.exists()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tidegate.cron import TriggerCron
-from tidegate.manifest import CronManifest, FunctionManifest, Manifest
+from tidegate.manifest import TABLES, CronManifest, FunctionManifest, Manifest
 from tidegate.settings import Settings
 from tidegate.trigger import TriggerEvent
 
@@ -84,7 +84,7 @@ def unneeded(modules: list[str], *names: str) -> list[str]:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Variables as the stack sets them, for all three Lambdas."""
+    """Variables as the stack sets them, for all four Lambdas."""
     function = FunctionManifest(
         id="shop-send-receipt",
         app_id="shop",
@@ -98,7 +98,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     path = tmp_path / "manifest.json"
     Manifest(functions=(function,)).write(path)
     settings = Settings(
-        **{f"{table}_table": f"t-{table}" for table in ("dedup", "events", "runs", "keys")},
+        **{f"{table.name}_table": f"t-{table.name}" for table in TABLES},
         topic_arn="arn:aws:sns:us-east-1:123456789012:t",
         bucket="t-payloads",
         manifest=str(path),
@@ -107,6 +107,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         queue_arn="arn:aws:sqs:us-east-1:123456789012:t",
         dead_letter_url="https://sqs.us-east-1.amazonaws.com/123456789012/d",
         dead_letter_arn="arn:aws:sqs:us-east-1:123456789012:d",
+        matcher_queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/m",
         schedule_group="t",
         schedule_role_arn="arn:aws:iam::123456789012:role/t",
     )
@@ -136,6 +137,11 @@ def test_the_test_kit_loads_no_aws() -> None:
             {"dynamodb", "sns"},
         ),
         ("functions.worker.handler", POWERTOOLS, {"dynamodb"}),
+        (
+            "functions.matcher.handler",
+            (*POWERTOOLS, "functions.shop", "tidegate.engine", "tidegate.worker"),
+            {"dynamodb", "sns"},
+        ),
         (
             "functions.api.handler",
             ("functions.shop", "tidegate.engine", "tidegate.worker"),

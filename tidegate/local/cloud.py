@@ -25,6 +25,9 @@ from tidegate.local.environment import environment
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
 from tidegate.manifest import (
     BATCH_SIZE,
+    MATCHER_FILTER,
+    MATCHER_MAX_RECEIVES,
+    MATCHER_VISIBILITY_TIMEOUT_S,
     MAX_CONCURRENCY,
     TABLES,
     TTL_ATTRIBUTE,
@@ -62,7 +65,7 @@ class FunctionWiring:
         function: the function as it is deployed.
         queue_url, queue_arn: its queue; visibility timeout and receives as the manifest says.
         dead_letter_url, dead_letter_arn: where messages go that were received too often.
-        subscription_arn: the queue's raw, filtered subscription to the topic, if events start it.
+        subscription_arn: the queue's raw, filtered subscription to the topic.
         batch_size: the most messages of one invocation.
         max_concurrency: the most invocations at once.
     """
@@ -72,7 +75,25 @@ class FunctionWiring:
     queue_arn: str
     dead_letter_url: str
     dead_letter_arn: str
-    subscription_arn: str | None
+    subscription_arn: str
+    batch_size: int = BATCH_SIZE
+    max_concurrency: int = MAX_CONCURRENCY
+
+
+@dataclass(frozen=True)
+class MatcherWiring:
+    """How the matcher hangs on the topic.
+
+    Attributes:
+        queue_url, queue_arn: its queue.
+        dead_letter_url: where messages go that were received too often.
+        batch_size: the most messages of one invocation.
+        max_concurrency: the most invocations at once.
+    """
+
+    queue_url: str
+    queue_arn: str
+    dead_letter_url: str
     batch_size: int = BATCH_SIZE
     max_concurrency: int = MAX_CONCURRENCY
 
@@ -82,6 +103,7 @@ class Cloud:
 
     Attributes:
         wiring: by function id, how each provisioned function hangs on the topic.
+        matcher: how the matcher hangs on the topic.
         manifest_path: the file that the Lambdas read the manifest from.
     """
 
@@ -106,6 +128,7 @@ class Cloud:
         for table in TABLES:
             _create_table(table)
         self.topic_arn = client("sns").create_topic(Name=PREFIX)["TopicArn"]
+        self.matcher = _wire_matcher(self.topic_arn)
         client("s3").create_bucket(Bucket=_BUCKET)
         client("scheduler").create_schedule_group(Name=PREFIX)
 
@@ -123,10 +146,8 @@ class Cloud:
         when its function comes back.
         """
         for function_id, before in list(self.wiring.items()):
-            function = manifest.function(function_id)
-            if before.subscription_arn and (function is None or function.filter_policy is None):
+            if manifest.function(function_id) is None:
                 client("sns").unsubscribe(SubscriptionArn=before.subscription_arn)
-            if function is None:
                 del self.wiring[function_id]
         for function in manifest.functions:
             wired = self.wiring.get(function.id)
@@ -138,8 +159,8 @@ class Cloud:
     def ingest_environment(self) -> dict[str, str]:
         """The environment variables of the ingest Lambda."""
         return self._settings().environment(
-            "dedup_table", "events_table", "keys_table", "topic_arn", "bucket", "manifest",
-            "auth", "default_env", "max_request_bytes", "retention_days",
+            "dedup_table", "events_table", "waits_table", "keys_table", "topic_arn", "bucket",
+            "manifest", "auth", "default_env", "max_request_bytes", "retention_days",
         )  # fmt: skip
 
     def api_environment(self) -> dict[str, str]:
@@ -152,9 +173,17 @@ class Cloud:
     def worker_environment(self, function_id: str) -> dict[str, str]:
         """The environment variables of a function's worker Lambda."""
         return self._settings(self.wiring[function_id]).environment(
-            "function", "dedup_table", "events_table", "runs_table", "steps_table", "topic_arn",
-            "bucket", "manifest", "queue_url", "queue_arn", "dead_letter_url", "dead_letter_arn",
-            "schedule_group", "schedule_role_arn", "retention_days",
+            "function", "dedup_table", "events_table", "runs_table", "steps_table", "waits_table",
+            "topic_arn", "bucket", "manifest", "queue_url", "queue_arn", "dead_letter_url",
+            "dead_letter_arn", "matcher_queue_url", "schedule_group", "schedule_role_arn",
+            "retention_days",
+        )  # fmt: skip
+
+    def matcher_environment(self) -> dict[str, str]:
+        """The environment variables of the matcher Lambda."""
+        return self._settings().environment(
+            "events_table", "runs_table", "steps_table", "waits_table", "topic_arn", "bucket",
+            "manifest", "retention_days",
         )  # fmt: skip
 
     def _settings(self, wiring: FunctionWiring | None = None) -> Settings:
@@ -170,6 +199,7 @@ class Cloud:
         return Settings(
             topic_arn=self.topic_arn,
             bucket=_BUCKET,
+            matcher_queue_url=self.matcher.queue_url,
             manifest=str(self.manifest_path),
             auth="open",
             default_env=_ENV,
@@ -180,20 +210,9 @@ class Cloud:
 
     def _wire(self, function: FunctionManifest) -> FunctionWiring:
         name = queue_name(function.id)
-        dead_letter_url, dead_letter_arn = _queue(
-            f"{name}-dead", {"MessageRetentionPeriod": str(RETENTION_S)}
-        )
-        redrive = {
-            "deadLetterTargetArn": dead_letter_arn,
-            "maxReceiveCount": function.max_receive_count,
-        }
-        queue_url, queue_arn = _queue(
-            name,
-            {
-                "MessageRetentionPeriod": str(RETENTION_S),
-                "VisibilityTimeout": str(function.visibility_timeout_s),
-                "RedrivePolicy": json.dumps(redrive),
-            },
+        dead_letter_url, dead_letter_arn = _dead_letters(name)
+        queue_url, queue_arn = _redriven_queue(
+            name, function.visibility_timeout_s, function.max_receive_count, dead_letter_arn
         )
         return FunctionWiring(
             function=function,
@@ -201,9 +220,7 @@ class Cloud:
             queue_arn=queue_arn,
             dead_letter_url=dead_letter_url,
             dead_letter_arn=dead_letter_arn,
-            subscription_arn=None
-            if function.filter_policy is None
-            else _subscribe(self.topic_arn, queue_arn, function.filter_policy),
+            subscription_arn=_subscribe(self.topic_arn, queue_arn, function.filter_policy),
         )
 
     def _schedule_crons(self) -> None:
@@ -253,12 +270,43 @@ def _cron_schedules(wiring: FunctionWiring) -> Iterator[dict[str, Any]]:
             }
 
 
+# No function's queue has this name: their ids have a `-` in them.
+_MATCHER = f"{PREFIX}-matcher"
+
+
 def queue_name(function_id: str) -> str:
     """A name that SQS takes: at most 80 of letters, digits, `-` and `_`, with room for `-dead`."""
     if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", function_id):
         return f"{PREFIX}-{function_id}"
     digest = hashlib.sha256(function_id.encode()).hexdigest()[:12]
     return f"{PREFIX}-{re.sub(r'[^A-Za-z0-9_-]', '-', function_id)[:47]}-{digest}"
+
+
+def _wire_matcher(topic_arn: str) -> MatcherWiring:
+    dead_letter_url, dead_letter_arn = _dead_letters(_MATCHER)
+    queue_url, queue_arn = _redriven_queue(
+        _MATCHER, MATCHER_VISIBILITY_TIMEOUT_S, MATCHER_MAX_RECEIVES, dead_letter_arn
+    )
+    _subscribe(topic_arn, queue_arn, MATCHER_FILTER)
+    return MatcherWiring(queue_url, queue_arn, dead_letter_url)
+
+
+def _dead_letters(name: str) -> tuple[str, str]:
+    return _queue(f"{name}-dead", {"MessageRetentionPeriod": str(RETENTION_S)})
+
+
+def _redriven_queue(
+    name: str, visibility_timeout_s: int, max_receives: int, dead_letter_arn: str
+) -> tuple[str, str]:
+    redrive = {"deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": max_receives}
+    return _queue(
+        name,
+        {
+            "MessageRetentionPeriod": str(RETENTION_S),
+            "VisibilityTimeout": str(visibility_timeout_s),
+            "RedrivePolicy": json.dumps(redrive),
+        },
+    )
 
 
 def _queue(name: str, attributes: dict[str, str]) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from tidegate.clock import Clock, SystemClock
 from tidegate.errors import ConfigurationError
 from tidegate.function import Function
 from tidegate.local.app_modules import AppModules, LoadError
-from tidegate.local.cloud import PREFIX, Cloud
+from tidegate.local.cloud import PREFIX, Cloud, FunctionWiring, MatcherWiring
 from tidegate.local.environment import environment
 from tidegate.local.event_source import EventSourceMapping
 from tidegate.local.http_front import HttpFront
@@ -33,6 +33,7 @@ DEFAULT_PORT = 8288
 
 _STOP_S = 1.0
 _MOMENT_S = 0.1
+_MATCHER = "matcher"
 # A thread that waits for the interpreter gets it after this time; by default after 5 ms, which is
 # much of the way of an event here, where all Lambdas share one interpreter.
 _SWITCH_INTERVAL_S = 0.001
@@ -152,10 +153,11 @@ class DevServer:
         """Make the cloud and its Lambdas be what the functions ask for."""
         self._cloud.provision(Manifest.of(functions))
         self._lambdas = self._make_lambdas(functions)
+        self._feed(_MATCHER, _MATCHER, self._cloud.matcher)
         for function in functions:
-            self._feed(function.id)
-        for function_id in self._mappings.keys() - {function.id for function in functions}:
-            mapping = self._mappings.pop(function_id)
+            self._feed(function.id, _worker(function.id), self._cloud.wiring[function.id])
+        for name in self._mappings.keys() - {_MATCHER, *(function.id for function in functions)}:
+            mapping = self._mappings.pop(name)
             mapping.stop()
             mapping.drain(_MOMENT_S)
         self.functions = functions
@@ -166,6 +168,9 @@ class DevServer:
                 "ingest", HANDLERS["ingest"], self._cloud.ingest_environment()
             ),
             "api": LambdaFunction("api", HANDLERS["api"], self._cloud.api_environment()),
+            _MATCHER: LambdaFunction(
+                _MATCHER, HANDLERS["matcher"], self._cloud.matcher_environment()
+            ),
         }
         for function in functions:
             lambdas[_worker(function.id)] = LambdaFunction(
@@ -175,23 +180,22 @@ class DevServer:
             )
         return lambdas
 
-    def _feed(self, function_id: str) -> None:
-        """Let the function's queue feed its Lambda as it is now."""
-        invoke = self._lambda(_worker(function_id))
-        mapping = self._mappings.get(function_id)
+    def _feed(self, name: str, lambda_name: str, wiring: FunctionWiring | MatcherWiring) -> None:
+        """Let a queue feed its Lambda as it is now."""
+        invoke = self._lambda(lambda_name)
+        mapping = self._mappings.get(name)
         if mapping is not None:
             mapping.invoke = invoke
             return
-        wiring = self._cloud.wiring[function_id]
         mapping = EventSourceMapping(
-            function_id,
+            name,
             wiring.queue_url,
             wiring.queue_arn,
             invoke,
             batch_size=wiring.batch_size,
             max_concurrency=wiring.max_concurrency,
         )
-        self._mappings[function_id] = mapping
+        self._mappings[name] = mapping
         mapping.start()
 
     def _lambda(self, name: str) -> Callable[[dict[str, object]], object]:

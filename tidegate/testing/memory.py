@@ -6,7 +6,7 @@ Records are immutable, so what is given out can never change what is stored.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from tidegate.encoding import encode
@@ -17,6 +17,7 @@ from tidegate.manifest import RUNS, STEPS
 from tidegate.run import Failure, Run, Status
 from tidegate.step import StepRecord, StepState
 from tidegate.stores import Claim
+from tidegate.wait import Wait, WaitKey
 
 WINDOW_S = 24 * 3600
 
@@ -226,3 +227,40 @@ class MemoryEvents:
     def get(self, env: str, internal_id: str) -> AcceptedEvent:
         """The event with that internal id."""
         return self._events[env, internal_id]
+
+    def named(
+        self, env: str, event_name: str, first_ms: int, last_ms: int
+    ) -> Iterator[AcceptedEvent]:
+        """The stored events of a name that were received in a time, both ends included, UTC ms."""
+        for event in list(self._events.values()):
+            is_named = (event.env, event.name) == (env, event_name)
+            if is_named and first_ms <= event.received_ms <= last_ms:
+                yield event
+
+
+class MemoryWaits:
+    """What runs wait for."""
+
+    def __init__(self) -> None:
+        self._waits: dict[WaitKey, Wait] = {}
+
+    def put(self, wait: Wait) -> None:
+        """Store a wait; storing again is harmless."""
+        self._waits[wait.key] = wait
+
+    def delete(self, key: WaitKey) -> None:
+        """Forget a wait, if it is there."""
+        self._waits.pop(key, None)
+
+    def get(self, key: WaitKey) -> Wait | None:
+        """The wait with that key, if it is there."""
+        return self._waits.get(key)
+
+    def is_awaited(self, env: str, event_name: str) -> bool:
+        """Whether any run may wait for events of a name."""
+        return any(self.waiting_for(env, event_name))
+
+    def waiting_for(self, env: str, event_name: str) -> Iterator[list[Wait]]:
+        """The waits for events of a name, those that are past their time included, in pages."""
+        waits = list(self._waits.values())
+        yield [wait for wait in waits if (wait.env, wait.event_name) == (env, event_name)]

@@ -14,6 +14,7 @@ from tidegate.event import Event, check_events
 from tidegate.function import MAX_RETRIES, Function
 from tidegate.ids import Seed, run_id_of
 from tidegate.manifest import Manifest
+from tidegate.matcher import Matcher
 from tidegate.message import EventMessage, decode_message
 from tidegate.run import Failure, Run, Status
 from tidegate.testing.memory import (
@@ -22,10 +23,21 @@ from tidegate.testing.memory import (
     MemoryPayloads,
     MemoryRuns,
     MemorySteps,
+    MemoryWaits,
 )
 from tidegate.testing.result import Result, result_of
-from tidegate.testing.timeline import Due, MemoryQueue, MemoryTopic, Timeline, VirtualClock
+from tidegate.testing.timeline import (
+    MATCHER,
+    Due,
+    MemoryLooks,
+    MemoryQueue,
+    MemoryTopic,
+    Timeline,
+    VirtualClock,
+)
 from tidegate.testing.watch import Mocks, Seen, WatchedHost
+from tidegate.waiting import Waiting
+from tidegate.wake import Waker
 
 ENV = "test"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -104,13 +116,14 @@ class _Stage:
         self.steps = MemorySteps()
         self.events = MemoryEvents(payloads)
         self.seen: dict[str, Seen] = {}
-        self.admission = Admission(
-            MemoryDedup(),
-            self.events,
-            MemoryTopic(self.timeline, functions, self.clock),
-            self.clock,
-        )
+        topic = MemoryTopic(self.timeline, functions, self.clock)
+        waits = MemoryWaits()
+        self.admission = Admission(MemoryDedup(), self.events, topic, waits, self.clock)
+        waker = Waker(self.runs, self.steps, waits, topic, self.clock)
+        self.matcher = Matcher(waker, self.events)
         manifest = Manifest.of(functions)
+        looks = MemoryLooks(self.timeline, self.clock)
+        self.waiting = Waiting(waker, self.admission, manifest, looks)
         self.engines = {function.id: self._engine(function, manifest) for function in functions}
 
     def _engine(self, function: Function, manifest: Manifest) -> Engine:
@@ -119,6 +132,7 @@ class _Stage:
             host=WatchedHost(function, self.admission.send, self.seen, self.mocks),
             runs=self.runs,
             steps=self.steps,
+            waiting=self.waiting,
             delivery=MemoryQueue(self.timeline, function.id),
             store=self.events.put,
             announce=self.admission.deliver,
@@ -139,11 +153,17 @@ class _Stage:
             if due is None:
                 return
             self.clock.go_to(due.ms)
-            message = decode_message(due.text)
-            self.engines[due.function_id].handle(message, self.clock.now_ms() + _TIMEOUT_MS)
+            self._handle(due)
             due = self.timeline.pop()
         if due is not None:
             raise EndlessRunError(self._endless(due, limit))
+
+    def _handle(self, due: Due) -> None:
+        if due.function_id == MATCHER:
+            self.matcher.accept(due.text)
+        else:
+            deadline_ms = self.clock.now_ms() + _TIMEOUT_MS
+            self.engines[due.function_id].handle(decode_message(due.text), deadline_ms)
 
     def _endless(self, due: Due, limit: int) -> str:
         message = decode_message(due.text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -13,6 +13,10 @@ from tidegate.clock import Clock
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.message import EventMessage
+from tidegate.wait import LOOK_AGAIN_S, LookMessage, WaitKey
+
+# The name of the matcher's queue; no function is called so: their ids have a `-` in them.
+MATCHER = "matcher"
 
 # Steps of a parallel group send from threads of their own; what they send comes in the order in
 # which the function has the steps, not in that of the threads.
@@ -116,7 +120,7 @@ class MemoryTopic:
     """Where events are published to.
 
     Attributes:
-        timeline: the functions' queues.
+        timeline: the queues of the functions and of the matcher.
         functions: those that may be triggered.
         clock: the time.
     """
@@ -125,10 +129,30 @@ class MemoryTopic:
     functions: Sequence[Function]
     clock: Clock
 
-    def publish(self, events: Sequence[AcceptedEvent]) -> None:
-        """Publish events to the functions that are triggered by them."""
+    def publish(self, events: Sequence[AcceptedEvent], awaited: Container[str] = ()) -> None:
+        """Publish events to the functions that are triggered by them, and to the matcher."""
         for event in events:
             text = EventMessage.of(event).encode()
             for function in self.functions:
                 if any(trigger.matches(event.name) for trigger in function.triggers):
                     self.timeline.push(self.clock.now_ms(), function.id, text)
+            if event.internal_id in awaited:
+                self.timeline.push(self.clock.now_ms(), MATCHER, text)
+
+    def send_to(self, function_id: str, message: EventMessage) -> None:
+        """Publish a message that reaches one function alone."""
+        self.timeline.push(self.clock.now_ms(), function_id, message.encode())
+
+
+@dataclass(frozen=True)
+class MemoryLooks:
+    """The matcher's queue."""
+
+    timeline: Timeline
+    clock: Clock
+
+    def ask(self, key: WaitKey) -> None:
+        """Have the matcher look at once, and when all that was under way has been stored."""
+        text = LookMessage(key).encode()
+        for delay_s in (0, LOOK_AGAIN_S):
+            self.timeline.push(self.clock.now_ms() + delay_s * 1000, MATCHER, text)

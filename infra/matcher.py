@@ -1,0 +1,107 @@
+"""The matcher: its queues, its subscription to awaited events, the Lambda that wakes runs."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.alarms import QueueAlarms
+from infra.config import Config
+from infra.handler_lambda import HandlerLambda
+from infra.permissions import Permissions
+from infra.subscription import RETENTION, subscribe
+from tidegate.manifest import (
+    BATCH_SIZE,
+    MATCHER_FILTER,
+    MATCHER_MAX_RECEIVES,
+    MATCHER_TIMEOUT_S,
+    MATCHER_VISIBILITY_TIMEOUT_S,
+    MAX_CONCURRENCY,
+)
+from tidegate.settings import Settings
+
+# What its handler is told.
+_SETTINGS = (
+    "events_table",
+    "runs_table",
+    "steps_table",
+    "waits_table",
+    "topic_arn",
+    "bucket",
+    "manifest",
+    "retention_days",
+)
+
+
+class Matcher(Construct):
+    """Brings events to the runs that wait for them.
+
+    Attributes:
+        queue: what it reads; functions ask it for looks at past events.
+
+    Args:
+        config: the choices for the stage.
+        permissions: what its role may do.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, config: Config, permissions: Permissions
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._config = config
+        self._permissions = permissions
+        dead_letters = sqs.Queue(
+            self,
+            "DeadLetters",
+            retention_period=RETENTION,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+        )
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            retention_period=RETENTION,
+            visibility_timeout=Duration.seconds(MATCHER_VISIBILITY_TIMEOUT_S),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=dead_letters, max_receive_count=MATCHER_MAX_RECEIVES
+            ),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+        )
+        subscribe(self, permissions.topic, self.queue, dead_letters, MATCHER_FILTER)
+        QueueAlarms(
+            self,
+            "Alarms",
+            name="matcher",
+            visibility_timeout_s=MATCHER_VISIBILITY_TIMEOUT_S,
+            queue=self.queue,
+            dead_letters=dead_letters,
+        )
+
+    def run(self, code: lambda_.Code, settings: Settings) -> None:
+        """Make its Lambda.
+
+        Args:
+            code: the asset that all Lambdas share.
+            settings: where the stage's resources are.
+        """
+        matcher = HandlerLambda(
+            self,
+            "Matcher",
+            handler="matcher",
+            description="Brings events to the runs that wait for them",
+            code=code,
+            config=self._config,
+            timeout_s=MATCHER_TIMEOUT_S,
+            environment=settings.environment(*_SETTINGS),
+            permissions=self._permissions.matcher(self.queue),
+        )
+        matcher.function.add_event_source_mapping(
+            "Queue",
+            event_source_arn=self.queue.queue_arn,
+            batch_size=BATCH_SIZE,
+            max_concurrency=MAX_CONCURRENCY,
+            report_batch_item_failures=True,
+        )

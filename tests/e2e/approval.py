@@ -1,0 +1,37 @@
+"""A function that waits for an answer, and then has another one do the work."""
+
+from typing import Any
+
+from tidegate import Client, ContextSync, InvokeError, TriggerEvent
+
+client = Client(app_id="approval")
+
+
+@client.create_function(fn_id="pay", trigger=[])
+def pay(ctx: ContextSync) -> dict[str, Any]:
+    amount = ctx.event.data["amount"]
+    if amount > 1_000:
+        raise ValueError("too much")
+    return {"paid": amount}
+
+
+@client.create_function(fn_id="refund", retries=0, trigger=TriggerEvent(event="refund/asked"))
+def refund(ctx: ContextSync) -> Any:
+    answer = ctx.step.wait_for_event(
+        "answer",
+        event="refund/answered",
+        if_exp="async.data.refund == event.data.refund",
+        timeout=60_000,
+    )
+    if answer is None or not answer.data["approved"]:
+        return "refused"
+    return ctx.step.invoke("pay", function=pay, data={"amount": ctx.event.data["amount"]})
+
+
+@client.create_function(fn_id="hasty", trigger=TriggerEvent(event="refund/hasty"))
+def hasty(ctx: ContextSync) -> Any:
+    none = ctx.step.wait_for_event("never", event="refund/never", timeout=1_200)
+    try:
+        ctx.step.invoke_by_id("unknown", function_id="unknown")
+    except InvokeError as error:
+        return [none, error.message]

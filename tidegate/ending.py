@@ -1,0 +1,127 @@
+"""The end of a run: recorded once, and told to whoever waits for it or is triggered by it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from tidegate.clock import Clock
+from tidegate.encoding import encode
+from tidegate.errors import PlatformError, RunLeasedError
+from tidegate.event import AcceptedEvent
+from tidegate.manifest import Manifest
+from tidegate.run import Failure, Run, Status, failure_of
+from tidegate.step import StepRecord
+from tidegate.stores import Runs
+from tidegate.system_event import announcements
+from tidegate.waiting import Waiting
+
+logger = logging.getLogger("tidegate.engine")
+
+# How much longer than its invocation a worker's lease holds: a live one never loses it.
+LEASE_MARGIN_MS = 5_000
+_PAUSE_S = 0.5
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Ends runs.
+
+    Attributes:
+        runs: the runs' records.
+        waiting: what they wait for, and who waits for them.
+        announce: stores and publishes system events.
+        manifest: knows who listens to them.
+        clock: the time.
+    """
+
+    runs: Runs
+    waiting: Waiting
+    announce: Callable[[Sequence[AcceptedEvent]], None]
+    manifest: Manifest
+    clock: Clock
+
+    def fail(
+        self, run: Run, event: AcceptedEvent, failure: Failure, records: Iterable[StepRecord]
+    ) -> None:
+        """End a run that failed for good; as `end`."""
+        self.end(run, event, Status.FAILED, encode(failure.as_dict()), records)
+
+    def end(
+        self,
+        run: Run,
+        event: AcceptedEvent,
+        status: Status,
+        output: str,
+        records: Iterable[StepRecord],
+    ) -> None:
+        """End a run.
+
+        Args:
+            run: the run, with the lease held.
+            event: the event that started it.
+            status: its final status.
+            output: JSON text of what it returned, or of its failure.
+            records: its steps.
+
+        Raises:
+            RunLeasedError: the lease was lost.
+            PlatformError: it could not be recorded or told.
+        """
+        ended = replace(run, status=status, output=output, ended_ms=self.clock.now_ms())
+        if not self.patiently(run, lambda: self.runs.end(run, ended)):
+            raise lost(run)
+        duration_ms = (ended.ended_ms or 0) - (run.started_ms or 0)
+        result = {"output": output}
+        if status != Status.COMPLETED:
+            result = {"error": str(failure_of(output))}
+        log(f"run {status.lower()}", run, attempt=run.attempt, duration_ms=duration_ms, **result)
+        self.tell(ended, event, records)
+
+    def tell(self, run: Run, event: AcceptedEvent, records: Iterable[StepRecord]) -> None:
+        """Tell of a run's end whoever wants to know; doing it again is harmless.
+
+        Args:
+            run: the ended run.
+            event: the event that started it.
+            records: its steps, or those of them that still wait.
+
+        Raises:
+            PlatformError: not all were told; repeating the call is safe.
+        """
+        output = self.runs.output_of(run)
+        self.waiting.report(run, event, output)
+        for record in records:
+            if record.is_awaiting:
+                self.waiting.stop(run, record)
+        events = announcements(run, event, output, self.manifest)
+        if events:
+            self.announce(events)
+
+    def patiently(self, run: Run, write: Callable[[], bool]) -> bool:
+        """Repeat a write while the lease holds: the function has run, and if that is not recorded
+        it will run again."""
+        while True:
+            try:
+                return write()
+            except PlatformError as error:
+                if not error.is_passing:
+                    raise
+                if self.clock.now_ms() + _PAUSE_S * 1000 >= run.lease_until_ms - LEASE_MARGIN_MS:
+                    raise
+                self.clock.sleep(_PAUSE_S)
+
+
+def log(text: str, run: Run, **extra: object) -> None:
+    """One line about a run."""
+    logger.info(text, extra={"run_id": run.id, "function_id": run.function_id, **extra})
+
+
+def lost(run: Run) -> RunLeasedError:
+    """What a worker raises that lost its lease: its result is dropped, its message stays."""
+    logger.warning(
+        "lease lost: another worker took the run over, so this result is dropped",
+        extra={"run_id": run.id, "function_id": run.function_id, "attempt": run.attempt},
+    )
+    return RunLeasedError(f"run {run.id} was taken over", retry_after_s=1)
