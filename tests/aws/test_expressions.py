@@ -181,6 +181,28 @@ def test_sns_keeps_no_wanted_event_away_and_the_worker_starts_no_other(
     assert set(ran) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("has(event.data.a)", value) for value in INEXACT),
+        *(("event.data.a != null", value) for value in INEXACT),
+        ("event.data.a.startsWith('aaa')", "a" * 300),
+        ("event.data.a > 5", 5.000001),
+        ("event.data.a > 5", 10**9 + 1),
+        ("event.data.a < 0.31", 0.1 + 0.2),
+        ("event.data.a >= 1000000000", 1e300),
+    ],
+)
+def test_what_sns_does_not_know_exactly_gets_through(stage: Stage, text: str, value: Any) -> None:
+    function = wanting(text)
+    stage.deploy(function)
+    assert list(stage.manifest.functions[0].filter_policy) == ["name", "data-a"]
+    event = {"name": "app/x", "data": {"a": value}}
+    assert wanted(text, event)
+    stage.send(event)
+    assert len(stage.messages(function)) == 1
+
+
 def test_an_unwanted_event_costs_no_message(stage: Stage) -> None:
     function = wanting("event.data.total > 100 && event.data.country == 'DE'")
     stage.deploy(function)
