@@ -14,6 +14,7 @@ from tidegate.event import AcceptedEvent
 from tidegate.manifest import Manifest
 from tidegate.message import EventMessage
 from tidegate.pushdown import attributes
+from tidegate.trigger import alone_name
 
 if TYPE_CHECKING:
     from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef as Entry
@@ -60,8 +61,8 @@ class Bus:
         Raises:
             PlatformError: it could not be published.
         """
-        target = {"target": ("String", function_id), "env": ("String", message.event.env)}
-        self._publish_batch([_entry("0", message, target)[0]])
+        alone = {"name": ("String", alone_name(function_id)), "env": ("String", message.event.env)}
+        self._publish_batch([_entry("0", message, alone)[0]])
 
     def _publish_batch(self, entries: list[Entry]) -> None:
         until_empty(self._send, entries, self.clock, "events could not be published")

@@ -279,7 +279,9 @@ _NODES: dict[str, Callable[..., Any]] = {
     "if": _if,
     "call": _call,
     "list": lambda scope, trees: [_value(tree, scope) for tree in trees],
-    "map": lambda scope, pairs: {_value(key, scope): _value(value, scope) for key, value in pairs},
+    "object": lambda scope, pairs: {
+        _value(key, scope): _value(value, scope) for key, value in pairs
+    },
     **{name: _macro(name) for name in ("all", "exists", "exists_one", "filter", "map")},
 }
 

@@ -9,7 +9,7 @@ is evaluated everywhere else without loading the parser. Its nodes:
     ["has", node, key node]             whether a field is there
     ["and", [node, …]], ["or", [node, …]], ["if", condition, yes, no]
     ["call", name, [node, …]]           an operator, a function or, as ".name", a method
-    ["list", [node, …]], ["map", [[key node, value node], …]]
+    ["list", [node, …]], ["object", [[key node, value node], …]]
     [macro, node, variable, [node, …]]  all, exists, exists_one, filter, map
 """
 
@@ -199,7 +199,7 @@ class _Reader:
 
     def _map_lit(self, found: Grammar, names: frozenset[str]) -> Tree:
         nodes = self._nodes(self._arguments(found.children), names)
-        return ["map", [list(pair) for pair in zip(nodes[::2], nodes[1::2], strict=True)]]
+        return ["object", [list(pair) for pair in zip(nodes[::2], nodes[1::2], strict=True)]]
 
     def _literal(self, found: Grammar, names: frozenset[str]) -> Tree:  # noqa: ARG002
         token = found.children[0]

@@ -15,7 +15,7 @@ from tidegate.errors import ConfigurationError
 from tidegate.expression import Expression, compile_expression
 from tidegate.function import Function
 from tidegate.pushdown import MAX_ATTRIBUTES
-from tidegate.trigger import TriggerEvent, filter_policy
+from tidegate.trigger import TriggerEvent, alone_name, filter_policy
 
 
 @dataclass(frozen=True)
@@ -137,25 +137,19 @@ class FunctionManifest(BaseModel):
     timeout_s: int
     expressions: tuple[Expression, ...] = ()
 
-    @property
+    @cached_property
     def filter_policy(self) -> dict[str, list[Any]]:
         """The filter of its queue's subscription to the topic.
 
         It lets through what starts the function, and what is sent to this function alone.
         """
-        mine = {"target": [self.id]}
-        return {"$or": [self._trigger_policy, mine]} if self.triggers else mine
+        trees = {expression.text: expression.tree for expression in self.expressions}
+        return filter_policy(self.triggers, alone_name(self.id), trees)
 
     @property
     def filter_attributes(self) -> list[str]:
-        """The message attributes that the filter looks at, besides `name` and `target`."""
-        policy = self._trigger_policy if self.triggers else {}
-        return [attribute for attribute in policy if attribute != "name"]
-
-    @property
-    def _trigger_policy(self) -> dict[str, list[Any]]:
-        trees = {expression.text: expression.tree for expression in self.expressions}
-        return filter_policy(self.triggers, trees)
+        """The message attributes that the filter looks at, besides `name`."""
+        return [attribute for attribute in self.filter_policy if attribute != "name"]
 
     @property
     def visibility_timeout_s(self) -> int:

@@ -101,8 +101,18 @@ class TriggerEvent(BaseModel, Generic[DataT]):
         return name.startswith(self.prefix) if self.prefix is not None else name == self.event
 
 
+def alone_name(function_id: str) -> str:
+    """The attribute `name` of messages that are for one function alone.
+
+    An event may have this name, too: what it reaches is checked by the worker.
+    """
+    return f"@{function_id}"
+
+
 def filter_policy(
-    triggers: Iterable[TriggerEvent[Any]], expressions: Mapping[str, Any] | None = None
+    triggers: Iterable[TriggerEvent[Any]],
+    alone: str,
+    expressions: Mapping[str, Any] | None = None,
 ) -> dict[str, list[Any]]:
     """The SNS subscription filter that lets through what the triggers match, by attribute.
 
@@ -111,13 +121,15 @@ def filter_policy(
 
     Args:
         triggers: the triggers of a function.
-        expressions: the trees of their expressions, by text.
+        alone: the name of what is sent to the function alone; it has none of the attributes by
+            which events are filtered, and what has not passes.
+        expressions: the trees of the triggers' expressions, by text.
     """
     triggers = list(triggers)
     trees = [(expressions or {}).get(trigger.expression or "") for trigger in triggers]
     prefixes = sorted({t.prefix for t in triggers if t.prefix is not None})
     widest = [p for p in prefixes if not any(p != q and p.startswith(q) for q in prefixes)]
-    exact = sorted({t.event for t in triggers if t.prefix is None})
+    exact = sorted({t.event for t in triggers if t.prefix is None} | {alone})
     names: list[Any] = [name for name in exact if not name.startswith(tuple(widest))]
     names += [{"prefix": prefix} for prefix in widest]
     return {"name": names} | field_policy(trees, len(names))

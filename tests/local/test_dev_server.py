@@ -261,3 +261,64 @@ def test_reloading_changes_a_cron(serve, app_folder, records, eventually):
     server.reload()
     eventually(lambda: records.outputs())
     assert json.loads(records.outputs()[0])["cron"] == "* * * * *"
+
+
+WANTING = """
+from tidegate import Client, TriggerEvent
+client = Client(app_id="shop")
+
+@client.create_function(
+    fn_id="big",
+    trigger=TriggerEvent(event="app/order", expression="event.data.total > {least} && \\
+        event.data.items.exists(item, item.sku == 'a')"),
+)
+def big(ctx):
+    return ctx.event.data["total"]
+"""
+
+
+def order(server, total, sku="a"):
+    data = {"total": total, "items": [{"sku": sku}]}
+    answer = httpx.post(f"{server.url}/e/key", json={"name": "app/order", "data": data})
+    assert answer.status_code == 200
+
+
+def test_a_function_gets_the_events_that_its_expression_wants(
+    serve, app_folder, records, eventually
+):
+    app_folder.write("app.py", WANTING, least="100")
+    server = serve()
+    listed = httpx.get(f"{server.url}/v1/functions").json()["data"][0]["triggers"]
+    assert listed[0]["expression"].startswith("event.data.total > 100 &&")
+    order(server, 100)
+    order(server, 101, sku="b")
+    order(server, 102)
+    eventually(lambda: records.outputs() == ["102"])
+    app_folder.write("app.py", WANTING, least="50")
+    server.reload()
+    order(server, 100)
+    order(server, 50)
+    order(server, 103)
+    eventually(lambda: sorted(records.outputs()) == ["100", "102", "103"])
+
+
+def test_an_expression_that_cannot_be_read_is_shown_with_its_place(serve, app_folder):
+    app_folder.write("app.py", WANTING, least="event.")
+    with pytest.raises(LoadError) as raised:
+        serve()
+    assert "app.py:" in str(raised.value)
+    assert "function 'shop-big'" in str(raised.value)
+    assert "column 27: '&&' does not belong here" in str(raised.value)
+
+
+def test_an_expression_that_cannot_be_read_leaves_the_old_one_at_work(
+    serve, app_folder, records, eventually
+):
+    app_folder.write("app.py", WANTING, least="100")
+    server = serve()
+    app_folder.write("app.py", WANTING, least="nothing")
+    with pytest.raises(LoadError, match="unknown name 'nothing'"):
+        server.reload()
+    order(server, 99)
+    order(server, 101)
+    eventually(lambda: records.outputs() == ["101"])

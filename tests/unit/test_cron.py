@@ -107,7 +107,5 @@ def test_the_manifest_says_what_to_schedule_and_survives_a_file(tmp_path: Path) 
 
 
 def test_a_function_that_no_event_starts_gets_what_is_sent_to_it_alone() -> None:
-    assert deployed(NINE).filter_policy == {"target": ["shop-f"]}
-    assert deployed(NINE, EVENT).filter_policy == {
-        "$or": [{"name": ["app/a"]}, {"target": ["shop-f"]}]
-    }
+    assert deployed(NINE).filter_policy == {"name": ["@shop-f"]}
+    assert deployed(NINE, EVENT).filter_policy == {"name": ["@shop-f", "app/a"]}

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tidegate.cron import TriggerCron
+from tidegate.expression import compile_expression
 from tidegate.manifest import TABLES, CronManifest, FunctionManifest, Manifest
 from tidegate.settings import Settings
 from tidegate.trigger import TriggerEvent
@@ -51,6 +52,11 @@ NEVER = (
     "httpx",
     "cronsim",
     "tidegate.cron_expression",
+    # What reads expressions: the manifest carries them as they were read.
+    "celpy",
+    "lark",
+    "re2",
+    "tidegate.expression_parser",
 )
 POWERTOOLS = tuple(
     f"aws_lambda_powertools.{part}"
@@ -85,15 +91,18 @@ def unneeded(modules: list[str], *names: str) -> list[str]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """Variables as the stack sets them, for all four Lambdas."""
+    expression = compile_expression("event.data.total > 1 && event.data.items.all(x, x.n > 1)")
+    trigger = TriggerEvent(event="storefront/cart.checkout.completed", expression=expression.text)
     function = FunctionManifest(
         id="shop-send-receipt",
         app_id="shop",
         name="Send the receipt",
         module="functions.shop.checkout",
-        triggers=(TriggerEvent(event="storefront/cart.checkout.completed"),),
+        triggers=(trigger,),
         crons=(CronManifest.of(TriggerCron(cron="0 5 * * *")),),
         retries=10,
         timeout_s=120,
+        expressions=(expression,),
     )
     path = tmp_path / "manifest.json"
     Manifest(functions=(function,)).write(path)
@@ -157,6 +166,33 @@ def test_a_handler_loads_what_it_needs(
     extra = unneeded(found["modules"], *NEVER, *more)
     assert not extra, f"{module} loads {extra}"
     assert set(found["services"]) == services, f"{module} makes clients of {found['services']}"
+
+
+EVALUATES = """
+import sys
+from tidegate.manifest import Manifest
+manifest = Manifest.read(sys.argv[2])
+function, = manifest.functions
+expression = manifest.expression(function.id, function.triggers[0].expression)
+event = {"data": {"total": 2, "items": [{"n": 2}]}}
+if not expression.matches(event=event, now_ms=0):
+    sys.exit("it does not match")
+print([name for name in ("celpy", "lark") if name in sys.modules])
+"""
+
+
+def test_a_worker_evaluates_what_the_manifest_carries_without_reading_it(
+    environment: dict[str, str],
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EVALUATES, "", environment["TIDEGATE_MANIFEST"]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
 
 def test_the_probe_sees_what_is_loaded() -> None:

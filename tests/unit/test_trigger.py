@@ -57,8 +57,8 @@ def test_unknown_options_are_refused() -> None:
 
 def test_the_filter_policy_has_exact_names_and_prefixes() -> None:
     triggers = [TriggerEvent(event=name) for name in ("b", "app/*", "app/x", "a", "app/y.*")]
-    assert filter_policy(triggers) == {"name": ["a", "b", {"prefix": "app/"}]}
-    assert filter_policy(triggers[:1]) == {"name": ["b"]}
+    assert filter_policy(triggers, "@f") == {"name": ["@f", "a", "b", {"prefix": "app/"}]}
+    assert filter_policy(triggers[:1], "@f") == {"name": ["@f", "b"]}
 
 
 class Cart(EventModel, abstract=True): ...
@@ -73,7 +73,7 @@ def test_a_class_stands_for_the_name_of_its_event() -> None:
     assert trigger.model is Opened
     assert trigger.matches("trigger/cart.opened")
     assert not trigger.matches("trigger/cart.opened.twice")
-    assert filter_policy([trigger]) == {"name": ["trigger/cart.opened"]}
+    assert filter_policy([trigger], "@f") == {"name": ["@f", "trigger/cart.opened"]}
     assert TriggerEvent(event="trigger/cart.opened").model is None
 
 

@@ -21,6 +21,7 @@ from tidegate.errors import ConfigurationError, TidegateError
 from tidegate.event_model import declare, declared
 from tidegate.function import Function
 from tidegate.local.lambda_function import EXECUTING
+from tidegate.manifest import Manifest
 
 _OURS = Path(tidegate.__file__).parent
 _INSTALLED = tuple(
@@ -70,11 +71,13 @@ class AppModules:
         """The functions that the modules register.
 
         Raises:
-            LoadError: a module is missing or broken, or none registers a function.
+            LoadError: a module or an expression is broken, or none registers a function.
         """
         try:
             with _no_stale_bytecode():
                 modules = registry.load(self._targets)
+            # It reads the expressions, so that a wrong one leaves what is served as it was.
+            Manifest.of(registry.registered())
         except (Exception, SystemExit) as error:
             raise LoadError(one_line(error)) from error
         self.roots = _roots(modules)
