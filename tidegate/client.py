@@ -144,6 +144,7 @@ class Client:
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
+        on_failure: HandlerOf[dict[str, Any]] | None = None,
     ) -> Callable[[HandlerOf[T]], Function]: ...
 
     @overload
@@ -155,6 +156,7 @@ class Client:
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
+        on_failure: HandlerOf[dict[str, Any]] | None = None,
     ) -> Callable[[HandlerOf[dict[str, Any]]], Function]: ...
 
     @overload
@@ -166,6 +168,7 @@ class Client:
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
+        on_failure: HandlerOf[dict[str, Any]] | None = None,
     ) -> Callable[[Handler], Function]: ...
 
     def create_function(
@@ -176,6 +179,7 @@ class Client:
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
+        on_failure: HandlerOf[dict[str, Any]] | None = None,
     ) -> Callable[[Handler], Function]:
         """A decorator that registers a function.
 
@@ -189,6 +193,8 @@ class Client:
             retries: how often it, and each of its steps, is tried again after a failure, 0 to 20;
                 4 by default.
             max_steps: how many steps a run may have, up to 10,000.
+            on_failure: called as a function of its own, `<fn_id>-failure`, when a run has failed
+                for good; its `ctx.event` is `inngest/function.failed`. See docs/functions.md.
 
         Raises:
             ConfigurationError: with the function's file and line and what to change.
@@ -203,6 +209,7 @@ class Client:
                 name=name,
                 retries=retries,
                 max_steps=max_steps,
+                on_failure=on_failure,
             )
             return registry.register(function)
 
