@@ -144,6 +144,7 @@ class Client:
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
+        idempotency: str | None = None,
         on_failure: HandlerOf[dict[str, Any]] | None = None,
     ) -> Callable[[HandlerOf[T]], Function]: ...
 
@@ -156,6 +157,7 @@ class Client:
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
+        idempotency: str | None = None,
         on_failure: HandlerOf[dict[str, Any]] | None = None,
     ) -> Callable[[HandlerOf[dict[str, Any]]], Function]: ...
 
@@ -168,6 +170,7 @@ class Client:
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
+        idempotency: str | None = None,
         on_failure: HandlerOf[dict[str, Any]] | None = None,
     ) -> Callable[[Handler], Function]: ...
 
@@ -179,6 +182,7 @@ class Client:
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
+        idempotency: str | None = None,
         on_failure: HandlerOf[dict[str, Any]] | None = None,
     ) -> Callable[[Handler], Function]:
         """A decorator that registers a function.
@@ -193,6 +197,8 @@ class Client:
             retries: how often it, and each of its steps, is tried again after a failure, 0 to 20;
                 4 by default.
             max_steps: how many steps a run may have, up to 10,000.
+            idempotency: an expression, such as `event.data.orderId`; of all events for which it
+                gives the same value, one alone starts a run, for 24 hours.
             on_failure: called as a function of its own, `<fn_id>-failure`, when a run has failed
                 for good; its `ctx.event` is `inngest/function.failed`. See docs/functions.md.
 
@@ -209,6 +215,7 @@ class Client:
                 name=name,
                 retries=retries,
                 max_steps=max_steps,
+                idempotency=idempotency,
                 on_failure=on_failure,
             )
             return registry.register(function)

@@ -23,6 +23,7 @@ from tidegate.errors import DeadLetterError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.host import Host
+from tidegate.idempotency import Idempotency
 from tidegate.ids import run_id_of
 from tidegate.invocation import INVOKED, Invocation
 from tidegate.journal import Journal, Steps
@@ -30,7 +31,7 @@ from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Failure, Run, Status
 from tidegate.step import StepRecord
-from tidegate.stores import Queue, Runs
+from tidegate.stores import Dedup, Queue, Runs
 from tidegate.tick import SCHEDULED_TIMER, tick_event
 from tidegate.trigger import TriggerEvent
 from tidegate.trigger_check import holds
@@ -58,6 +59,7 @@ class Engine:
         runs: its runs' records.
         steps: the records of its runs' steps.
         waiting: what its runs wait for outside of themselves.
+        dedup: where idempotency keys are claimed.
         delivery: its queue, for attempts that are due later.
         store: stores an event that nobody else gets.
         announce: stores and publishes system events.
@@ -71,6 +73,7 @@ class Engine:
     runs: Runs
     steps: Steps
     waiting: Waiting
+    dedup: Dedup
     delivery: Queue
     store: Callable[[Sequence[AcceptedEvent]], None]
     announce: Callable[[Sequence[AcceptedEvent]], None]
@@ -81,6 +84,11 @@ class Engine:
     @cached_property
     def _ending(self) -> Ending:
         return Ending(self.runs, self.waiting, self.announce, self.manifest, self.clock)
+
+    @cached_property
+    def _idempotency(self) -> Idempotency:
+        stores = (self.dedup, self.runs, self.waiting)
+        return Idempotency(self.function, *stores, self.manifest, self.clock)
 
     def handle(self, message: Message, deadline_ms: int) -> None:
         """Do what is to be done about a message; when this returns, the message is done with.
@@ -102,6 +110,8 @@ class Engine:
             return
         else:
             event = self._event_of(message, deadline_ms)
+            if event is not None and not self._idempotency.admits(event):
+                return
         if event is not None:
             self._drive(event, message, deadline_ms)
 

@@ -52,6 +52,8 @@ class Function:
         handler: the function itself.
         module: the module that registers it when imported.
         source: file and line of the handler, for messages.
+        idempotency: an expression that gives an event's key; for 24 hours one event of a key
+            starts a run.
         on_failure: the function that is started when a run of this one has failed for good.
     """
 
@@ -65,6 +67,7 @@ class Function:
     handler: Handler
     module: str
     source: str
+    idempotency: str | None = None
     on_failure: Function | None = None
 
     @property
@@ -96,6 +99,7 @@ def make_function(
     name: str | None,
     retries: int | None,
     max_steps: int = DEFAULT_MAX_STEPS,
+    idempotency: str | None = None,
     on_failure: HandlerOf[dict[str, Any]] | None = None,
 ) -> Function:
     """A function, checked; `Client.create_function` has the meaning of the arguments.
@@ -108,7 +112,11 @@ def make_function(
     if isinstance(trigger, Sequence) and not isinstance(trigger, str):
         triggers = tuple(trigger)
     tries = DEFAULT_RETRIES if retries is None else retries
-    fault = _fault(handler, fn_id, triggers, tries) or _steps_fault(max_steps)
+    fault = (
+        _fault(handler, fn_id, triggers, tries)
+        or _steps_fault(max_steps)
+        or _idempotency_fault(idempotency)
+    )
     if fault:
         raise ConfigurationError(f"{source}: function {fn_id!r}: {fault}")
     function = Function(
@@ -122,6 +130,7 @@ def make_function(
         handler=handler,
         module=handler.__module__,
         source=source,
+        idempotency=idempotency,
     )
     if on_failure is None:
         return function
@@ -204,6 +213,13 @@ def _steps_fault(max_steps: Any) -> str | None:
     if not 1 <= max_steps <= MAX_MAX_STEPS:
         return f"max_steps={max_steps} is not between 1 and {MAX_MAX_STEPS}"
     return None
+
+
+def _idempotency_fault(expression: Any) -> str | None:
+    # It is read, as the triggers' expressions are, when the manifest is made.
+    if expression is None or (isinstance(expression, str) and expression.strip()):
+        return None
+    return f"idempotency={expression!r} is no expression; write it as 'event.data.orderId'"
 
 
 def check_app_id(app_id: str) -> None:

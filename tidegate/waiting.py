@@ -15,11 +15,17 @@ from tidegate.admission import Admission
 from tidegate.effect import Invoke, WaitForEvent
 from tidegate.encoding import decode
 from tidegate.event import AcceptedEvent
-from tidegate.invocation import Invocation, invoked_event, result_of, unknown_memo
+from tidegate.invocation import (
+    Invocation,
+    failure_memo,
+    invoked_event,
+    result_of,
+    unknown_memo,
+)
 from tidegate.manifest import Manifest
 from tidegate.message import EventMessage
-from tidegate.run import Run
-from tidegate.step import Op, StepRecord
+from tidegate.run import Failure, Run
+from tidegate.step import Op, StepRecord, StepState
 from tidegate.stores import Looks
 from tidegate.wait import Condition, Wait, WaitKey
 from tidegate.wake import Waker
@@ -120,13 +126,30 @@ class Waiting:
         Raises:
             PlatformError: it could not be told; repeating the call is safe.
         """
-        invocation = Invocation.of(event)
-        if invocation is None:
-            return
-        key = WaitKey(run.env, "", invocation.run_id, invocation.step_hash)
-        wait = self.waker.waits.get(key)
+        wait = self._wait_of_caller(event)
         if wait is not None:
             self.waker.complete(wait, *result_of(run, output))
+
+    def refuse(self, event: AcceptedEvent, failure: Failure) -> None:
+        """Tell the caller of an invoked run that it does not start; as `report`.
+
+        Args:
+            event: the event that would have started it.
+            failure: why it does not.
+
+        Raises:
+            PlatformError: it could not be told; repeating the call is safe.
+        """
+        wait = self._wait_of_caller(event)
+        if wait is not None:
+            self.waker.complete(wait, StepState.FAILED, failure_memo(failure))
+
+    def _wait_of_caller(self, event: AcceptedEvent) -> Wait | None:
+        invocation = Invocation.of(event)
+        if invocation is None:
+            return None
+        key = WaitKey(event.env, "", invocation.run_id, invocation.step_hash)
+        return self.waker.waits.get(key)
 
     def _message(self, event: AcceptedEvent, due_ms: int, now_ms: int) -> str:
         """The message that resumes the run of an event, its large body kept until then."""

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from tests.aws.conftest import ENV, Stage
-from tests.aws.deployed import Deployed, ProcessDied, counting, dies, function_of, settle
+from tests.aws.deployed import (
+    Deployed,
+    ProcessDied,
+    announced,
+    counting,
+    dies,
+    function_of,
+    listener,
+    settle,
+)
 from tests.aws.rest import Rest, load_handler
 from tidegate import Context, ContextSync, NonRetriableError
 from tidegate.event import Event
@@ -84,11 +93,17 @@ def test_it_is_tried_again_when_it_fails_and_starts_nothing_when_it_has_failed(
     function = function_of(
         counting([], ValueError()), retries=0, on_failure=counting(calls, ValueError("me too"))
     )
-    main, failure = deployed(stage, function)
+    heard = listener(stage, "inngest/*")
+    main, failure, _ = deployed(stage, function, heard)
     main.handle(main.send())
     for _ in range(10):
         settle(stage, main, failure)
         stage.clock.advance(hours=1)
+    told = sorted((event.name, event.data["function_id"]) for event in announced(stage, heard))
+    assert told == [
+        ("inngest/function.failed", "test-f"),
+        ("inngest/function.finished", "test-f"),
+    ]
     assert len(calls) == 5
     assert {ctx.run_id for ctx in calls} == {calls[0].run_id}
 

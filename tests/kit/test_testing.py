@@ -352,6 +352,22 @@ def test_on_failure_runs_without_being_named() -> None:
     assert run(function_of(lambda ctx: None, on_failure=on_failure), A).runs == ()
 
 
+def test_one_run_for_events_of_one_idempotency_key() -> None:
+    function = function_of(lambda ctx: ctx.event.data["n"], idempotency="event.data.n")
+    events = [Event(name="app/a", data={"n": n}) for n in (1, 1, 2)]
+    result = run(function, events)
+    assert result.value == 1
+    assert [other.value for other in result.runs] == [2]
+
+    def handler(ctx: ContextSync) -> Any:
+        return ctx.step.invoke("it", function=function, data={"n": 1})
+
+    skipped = run(function_of(handler, fn_id="g", retries=0), A, functions=[function])
+    assert skipped.error is not None
+    assert "'test-f' did not start" in skipped.error.message
+    assert skipped.elapsed == timedelta()
+
+
 def test_duplicates_and_events_of_the_future() -> None:
     function = function_of(lambda ctx: ctx.event.data["n"])
     due_ms = int(START.timestamp() * 1000) + 86_400_000

@@ -107,6 +107,8 @@ def of_a_class(ctx: ContextSync[Mailed]) -> None: ...
         ({"handler": no_argument}, "one argument"),
         ({"handler": two_arguments}, "one argument"),
         ({"handler": keyword_only}, "one argument"),
+        ({"idempotency": ""}, "idempotency='' is no expression"),
+        ({"idempotency": 5}, "idempotency=5 is no expression"),
         ({"on_failure": no_argument}, "on_failure must take one argument"),
         ({"on_failure": two_arguments}, "on_failure must take one argument"),
         ({"on_failure": "mail"}, "on_failure='mail' is no function"),

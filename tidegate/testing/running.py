@@ -133,6 +133,7 @@ class _Stage:
             runs=self.runs,
             steps=self.steps,
             waiting=self.waiting,
+            dedup=self.admission.dedup,
             delivery=MemoryQueue(self.timeline, function.id),
             store=self.events.put,
             announce=self.admission.deliver,
