@@ -12,17 +12,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.aws.conftest import ENV, Stage
-from tests.aws.deployed import Deployed, ProcessDied, counting, dies, function_of, settle
-from tests.aws.test_cron import NINE_MS, Nightly
-from tidegate import ContextSync, InvokeError, TriggerEvent
+from tests.aws.conftest import ENV, Stage, batch
+from tests.aws.deployed import (
+    TIMEOUT_MS,
+    Deployed,
+    ProcessDied,
+    counting,
+    dies,
+    function_of,
+    settle,
+)
+from tidegate import ContextSync, InvokeError, TriggerCron, TriggerEvent
 from tidegate.aws import client
 from tidegate.errors import ConfigurationError
 from tidegate.expression import compile_expression
 from tidegate.idempotency import key_text
 from tidegate.ids import run_id_of
 from tidegate.manifest import Manifest
-from tidegate.message import EventMessage
+from tidegate.message import CronMessage, EventMessage
 from tidegate.run import Run, Status
 from tidegate.run_store import RunStore
 
@@ -200,10 +207,13 @@ def test_keys_are_the_functions_own_and_the_environments_own(stage: Stage) -> No
     one, other = Deployed.all(
         stage,
         function_of(counting(calls), idempotency=CART),
-        function_of(counting(calls), fn_id="g", idempotency=CART),
+        function_of(
+            counting(calls), fn_id="g", idempotency=CART, trigger=TriggerEvent(event="app/b")
+        ),
     )
-    stage.send({"name": "app/a", "data": {"cart": "a"}})
-    stage.send({"name": "app/a", "data": {"cart": "a"}}, env="other")
+    for name in ("app/a", "app/b"):
+        for env in (ENV, "other"):
+            stage.send({"name": name, "data": {"cart": "a"}}, env=env)
     settle(stage, one, other)
     assert len(calls) == 4
 
@@ -280,9 +290,20 @@ def test_a_worker_that_dies_before_telling_the_caller_tells_it_when_the_message_
 
 
 def test_ticks_have_no_key(stage: Stage) -> None:
-    nightly = Nightly(stage, idempotency="'always the same'")
-    nightly.handle(nightly.tick(), nightly.tick(ms=NINE_MS - 86_400_000))
-    assert len(nightly.calls) == 2
+    calls: list[ContextSync] = []
+    nightly = Deployed(
+        stage,
+        counting(calls),
+        trigger=[TriggerCron(cron="0 9 * * *"), TriggerEvent(event="app/a")],
+        idempotency="'always the same'",
+    )
+    for days in (2, 1):
+        tick = CronMessage("0 9 * * *", ENV, stage.clock.ms - days * 86_400_000).encode()
+        record = {"messageId": "m", "body": tick, "attributes": {"ApproximateReceiveCount": "1"}}
+        assert nightly.worker.handle(batch([record]), TIMEOUT_MS) == {"batchItemFailures": []}
+    assert len(calls) == 2
+    nightly.handle(nightly.send(), nightly.send())
+    assert len(calls) == 3
 
 
 def test_the_manifest_carries_the_expression_as_it_was_read() -> None:
