@@ -316,6 +316,7 @@ class Player:
             runs=runs,
             steps=steps,
             waiting=Waiting(waker, admission, manifest, through("looks", backend.looks)),
+            dedup=admission.dedup,
             delivery=through("queue", backend.queue()),
             store=admission.store.put,
             announce=admission.deliver,
