@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -48,6 +48,16 @@ class Cancel(BaseModel):
     if_exp: str | None = None
     timeout: Duration | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            event: str | type[EventModel],
+            if_exp: str | None = None,
+            timeout: int | timedelta | None = None,
+        ) -> None: ...
+
     @property
     def listening_ms(self) -> int:
         """How long it is listened for, ms."""
@@ -78,6 +88,12 @@ class Timeouts(BaseModel):
 
     start: Duration | None = None
     finish: Duration | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, *, start: int | timedelta | None = None, finish: int | timedelta | None = None
+        ) -> None: ...
 
 
 NO_TIMEOUTS = Timeouts()

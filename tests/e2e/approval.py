@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tidegate import Client, ContextSync, InvokeError, TriggerEvent
+from tidegate import Cancel, Client, ContextSync, InvokeError, Timeouts, TriggerEvent
 
 client = Client(app_id="approval")
 
@@ -35,3 +35,27 @@ def hasty(ctx: ContextSync) -> Any:
         ctx.step.invoke_by_id("unknown", function_id="unknown")
     except InvokeError as error:
         return [none, error.message]
+
+
+@client.create_function(
+    fn_id="reminder",
+    trigger=TriggerEvent(event="refund/forgotten"),
+    cancel=[
+        Cancel(event="refund/withdrawn", if_exp="async.data.refund == event.data.refund"),
+    ],
+)
+def reminder(ctx: ContextSync) -> str:
+    ctx.step.sleep("patience", 3_600_000)
+    return "reminded"
+
+
+@client.create_function(
+    fn_id="impatient", trigger=TriggerEvent(event="refund/urgent"), timeouts=Timeouts(finish=1_200)
+)
+def impatient(ctx: ContextSync) -> None:
+    ctx.step.sleep("patience", 3_600_000)
+
+
+@client.create_function(fn_id="ledger", trigger=TriggerEvent(event="inngest/function.cancelled"))
+def ledger(ctx: ContextSync) -> str:
+    return str(ctx.event.data["run_id"])

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 # Far beyond what anything here takes: it ends a test that would never end.
 PATIENCE_S = 20.0
-ENDED = ("Completed", "Failed")
+ENDED = ("Completed", "Failed", "Cancelled")
 
 
 def until(ask: Callable[[], T | None], patience_s: float = PATIENCE_S) -> T:

@@ -1,17 +1,20 @@
 """What a type checker must accept; `tests/unit/test_typing.py` has mypy read it."""
 
+from datetime import timedelta
 from typing import Any, assert_type
 
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
 
 from tidegate import (
+    Cancel,
     Client,
     Context,
     ContextSync,
     Event,
     EventModel,
     Function,
+    Timeouts,
     TriggerCron,
     TriggerEvent,
 )
@@ -112,6 +115,15 @@ async def with_failure_handler(ctx: Context[CheckedOut]) -> None: ...
 
 @client.create_function(fn_id="y", trigger=[TriggerCron(cron="0 9 * * *")], on_failure=failed_async)
 def with_async_failure_handler(ctx: ContextSync) -> None: ...
+
+
+@client.create_function(
+    fn_id="z",
+    trigger=TriggerEvent(event=CheckedOut),
+    cancel=[Cancel(event=Abandoned, timeout=timedelta(days=1)), Cancel(event="a", timeout=1)],
+    timeouts=Timeouts(start=timedelta(hours=1), finish=1_000),
+)
+def that_is_cancelled(ctx: ContextSync[CheckedOut]) -> None: ...
 
 
 def registered() -> Function:
