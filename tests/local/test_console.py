@@ -62,6 +62,14 @@ LATER_MS = 4_000_000_000_000
             ["shop-f", "01R", "attempt 4", "KeyError: 'x'", "12.3 s"],
         ),
         (
+            "run cancelled",
+            RUN | {"attempt": 0, "error": "RunCancelled: cancelled: by a call", "duration_ms": 7},
+            ["shop-f", "01R", "by a call", "7 ms"],
+        ),
+        ("run suspended", RUN | {"due_ms": LATER_MS}, ["shop-f", "01R", "until 2096-10-0"]),
+        ("run resumed", RUN | {"attempt": 1, "event_name": "a/b"}, ["01R", "attempt 1", "a/b"]),
+        ("run woken", RUN | {"step": "answer"}, ["shop-f", "01R", "'answer'"]),
+        (
             "run skipped",
             {"function_id": "shop-f", "event_id": "01E", "first_event_id": "01F"},
             ["shop-f", "event 01E", "its idempotency key is that of event 01F"],

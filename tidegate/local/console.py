@@ -26,6 +26,10 @@ _STYLES = {
     "run completed": "green",
     "attempt failed": "yellow",
     "run failed": "bold red",
+    "run cancelled": "magenta",
+    "run suspended": "blue",
+    "run resumed": "cyan",
+    "run woken": "cyan",
     "run skipped": "yellow",
     "message dead-lettered": "bold red",
     "request refused": "yellow",
@@ -138,6 +142,10 @@ _DESCRIPTIONS: dict[str, Callable[[_Fields], str]] = {
         _attempt, _duration, lambda f: f"→ {f['output']}" if "output" in f else ""
     ),
     "run failed": _run(_attempt, _duration, _error),
+    "run cancelled": _run(_duration, _error),
+    "run suspended": _run(lambda f: f"until {_moment(f.get('due_ms'))} at the latest"),
+    "run resumed": _run(_attempt, lambda f: str(f.get("event_name", ""))),
+    "run woken": _run(lambda f: f"step {f.get('step', '?')!r}"),
     "attempt failed": _run(
         lambda f: f"attempt {f.get('attempt', 0)}",
         lambda f: f"next try {_moment(f.get('retry_at_ms'))}" if f.get("retry_at_ms") else "",
