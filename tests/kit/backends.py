@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from moto.backends import get_backend
 
 from tests.aws.conftest import ENV, Stage
-from tests.aws.deployed import TIMEOUT_MS, function_of, waiting
+from tests.aws.deployed import TIMEOUT_MS, bodies, function_of, waiting
 from tests.clock import FakeClock
 from tidegate.admission import Admission
 from tidegate.engine import Engine
@@ -21,9 +21,10 @@ from tidegate.function import Function
 from tidegate.host import PythonHost
 from tidegate.ids import run_id_of
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
-from tidegate.look import LookQueue
+from tidegate.look import LookQueue, StoredEvents
 from tidegate.manifest import Manifest
-from tidegate.message import EventMessage, decode_message
+from tidegate.matcher import Matcher
+from tidegate.message import EventMessage
 from tidegate.run import Run
 from tidegate.schedule import Delivery
 from tidegate.settings import Settings
@@ -36,7 +37,7 @@ from tidegate.testing.memory import (
     MemorySteps,
     MemoryWaits,
 )
-from tidegate.testing.timeline import MemoryLooks, MemoryQueue, MemoryTopic, Timeline
+from tidegate.testing.timeline import MATCHER, MemoryLooks, MemoryQueue, MemoryTopic, Timeline
 from tidegate.trigger import TriggerEvent
 from tidegate.waiting import Waiting
 from tidegate.wake import Waker
@@ -45,12 +46,14 @@ LISTENED = ("app/b", "inngest/function.finished")
 LISTENER = function_of(
     lambda ctx: None, fn_id="listener", trigger=[TriggerEvent(event=name) for name in LISTENED]
 )
-# Its handler is another one in each test; only its id and triggers matter here.
+# Their handlers are others in each test; only their ids and triggers matter here.
 SUBJECT = function_of(lambda ctx: None)
+CALLEE = function_of(lambda ctx: None, fn_id="callee", trigger=[])
+FUNCTIONS = (SUBJECT, LISTENER, CALLEE)
 
 
 class Backend(Protocol):
-    """Stores, the queues of `SUBJECT` and `LISTENER`, and a clock."""
+    """Stores, the queues of `FUNCTIONS` and of the matcher, and a clock."""
 
     clock: FakeClock
     runs: Any
@@ -60,15 +63,19 @@ class Backend(Protocol):
     topic: Any
     waits: Any
     looks: Any
+    past: Any
 
-    def queue(self) -> Any:
-        """The queue of `SUBJECT`."""
+    def queue(self, function: Function = SUBJECT) -> Any:
+        """The queue of a function."""
 
     def forget(self) -> None:
-        """Forget all runs and steps."""
+        """Forget all runs, steps, waits and events."""
 
     def take(self, function: Function) -> list[EventMessage]:
         """Take what is in a function's queue, due or not."""
+
+    def take_matchers(self) -> list[str]:
+        """Take what is in the matcher's queue, due or not."""
 
 
 class MemoryBackend:
@@ -82,22 +89,29 @@ class MemoryBackend:
         self.dedup = MemoryDedup()
         self.events = MemoryEvents(payloads)
         self._timeline = Timeline()
-        self.topic = MemoryTopic(self._timeline, [SUBJECT, LISTENER], self.clock)
+        self.topic = MemoryTopic(self._timeline, FUNCTIONS, self.clock)
         self.waits = MemoryWaits()
         self.looks = MemoryLooks(self._timeline, self.clock)
-        self._taken: dict[str, list[EventMessage]] = {SUBJECT.id: [], LISTENER.id: []}
+        self.past = self.events
+        self._taken: dict[str, list[str]] = {MATCHER: []} | {one.id: [] for one in FUNCTIONS}
 
     def forget(self) -> None:
-        self.runs._runs.clear()
-        self.steps._steps.clear()
+        for stored in (self.runs._runs, self.steps._steps, self.waits._waits, self.events._events):
+            stored.clear()
 
-    def queue(self) -> MemoryQueue:
-        return MemoryQueue(self._timeline, SUBJECT.id)
+    def queue(self, function: Function = SUBJECT) -> MemoryQueue:
+        return MemoryQueue(self._timeline, function.id)
 
     def take(self, function: Function) -> list[EventMessage]:
+        return [EventMessage.decode(text) for text in self._take(function.id)]
+
+    def take_matchers(self) -> list[str]:
+        return self._take(MATCHER)
+
+    def _take(self, queue: str) -> list[str]:
         while (due := self._timeline.pop()) is not None:
-            self._taken[due.function_id].append(decode_message(due.text))
-        taken, self._taken[function.id] = self._taken[function.id], []
+            self._taken[due.function_id].append(due.text)
+        taken, self._taken[queue] = self._taken[queue], []
         return taken
 
 
@@ -105,28 +119,32 @@ class MotoBackend:
     """On AWS, as moto has it."""
 
     def __init__(self, stage: Stage) -> None:
-        stage.deploy(SUBJECT, LISTENER)
+        stage.deploy(*FUNCTIONS)
         self._stage = stage
         self.clock = stage.clock
         self.runs, self.steps = stage.runs, stage.steps
         self.dedup, self.events = stage.admission.dedup, stage.store
-        self.waits, self.looks = stage.waits, LookQueue(stage.settings.matcher_queue_url)
+        self.waits, self.looks = stage.waits, LookQueue(stage.cloud.matcher.queue_url)
         self.topic = stage.admission.bus
+        self.past = StoredEvents(stage.store)
 
     def forget(self) -> None:
         # moto goes through all items of a table for each query.
         tables = get_backend("dynamodb")[ACCOUNT_ID][REGION].tables
-        for store in (self.runs, self.steps):
+        for store in (self.runs, self.steps, self.waits, self.events):
             tables[store.table].items.clear()
 
-    def queue(self) -> Delivery:
-        settings = Settings.read(self._stage.cloud.worker_environment(SUBJECT.id))
+    def queue(self, function: Function = SUBJECT) -> Delivery:
+        settings = Settings.read(self._stage.cloud.worker_environment(function.id))
         return Delivery.of(settings, self.clock)
 
     def take(self, function: Function) -> list[EventMessage]:
-        if function.id == SUBJECT.id:
-            return waiting(self._stage, function)
-        return self._stage.messages(function)
+        if function.id == LISTENER.id:
+            return self._stage.messages(function)
+        return waiting(self._stage, function)
+
+    def take_matchers(self) -> list[str]:
+        return bodies(self._stage.cloud.matcher.queue_url)
 
 
 class ProcessDied(BaseException):
@@ -199,11 +217,11 @@ class _Reached:
 
 
 class CountingSteps:
-    """Counts how often each step's final output is stored."""
+    """Counts how often the final output of each run's steps is stored."""
 
     def __init__(self, steps: Any) -> None:
         self._steps = steps
-        self.stored: Counter[str] = Counter()
+        self.stored: Counter[tuple[str, str]] = Counter()
         self.load = steps.load
         self.keep = steps.keep
 
@@ -212,7 +230,7 @@ class CountingSteps:
         now = self._steps.put(run, record)
         # It gives back what it was given, or else the record that was first.
         if record.is_done and (before is None or not before.is_done):
-            self.stored[record.step.hashed] += 1
+            self.stored[run.id, record.step.hashed] += 1
         return now
 
 
@@ -225,8 +243,9 @@ class Played:
         output: JSON text of its output.
         records: its steps.
         sent: the messages that reached the listener, by the event's internal id.
-        stored: how often each step's output was stored.
+        stored: how often the output of each of its steps was stored.
         executed_again: the steps that ran although their output was stored.
+        invoked: the runs that it invoked.
     """
 
     run: Run
@@ -235,13 +254,47 @@ class Played:
     sent: dict[str, EventMessage]
     stored: Counter[str]
     executed_again: list[str]
+    invoked: list[Run]
 
     def names_sent(self) -> list[str]:
         return sorted(message.event.name for message in self.sent.values())
 
 
+@dataclass(frozen=True)
+class Posted:
+    """A message on its way.
+
+    Attributes:
+        to: the id of the function that it is for; `MATCHER` for the matcher.
+        text: the message.
+        visible_ms: when it can be received, UTC ms.
+    """
+
+    to: str
+    text: str
+    visible_ms: int
+
+
+@dataclass(frozen=True)
+class Later:
+    """An event that is sent from outside while a run goes on.
+
+    Attributes:
+        ms: how long after the beginning.
+        name: its name.
+        data: its data.
+    """
+
+    ms: int
+    name: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
 class Player:
-    """Plays one run of a function on a backend, by a process that may die."""
+    """Plays one run of a function on a backend, by processes of which one may die.
+
+    The engines of the function and of the one that it invokes and the matcher take turns.
+    """
 
     def __init__(self, backend: Backend, process: Process, **options: Any) -> None:
         self.backend = backend
@@ -249,54 +302,110 @@ class Player:
         self.options = options
         self.steps = CountingSteps(backend.steps)
         self.executed_again: list[str] = []
+        self.run_id = ""
+        self._on_the_way: list[Posted] = []
 
-    def executes(self, name: str, index: int = 0) -> None:
+    def executes(self, name: str, index: int = 0, run_id: str = "") -> None:
         """Note that a step's handler runs."""
-        if StepId(name, index).hashed in self.steps.stored:
+        if (run_id or self.run_id, StepId(name, index).hashed) in self.steps.stored:
             self.executed_again.append(name)
 
-    def play(self, handler: Callable[..., Any], **event: Any) -> Played:
-        """Send an event, and handle messages until none is left."""
-        backend, process = self.backend, self.process
+    def play(
+        self,
+        handler: Callable[..., Any],
+        *,
+        called: Callable[..., Any] = lambda ctx: None,
+        later: Sequence[Later] = (),
+        **event: Any,
+    ) -> Played:
+        """Send an event, and handle messages until none is left.
+
+        Args:
+            handler: what the function does.
+            called: what the function does that it may invoke.
+            later: what is sent from outside meanwhile.
+            event: the event.
+        """
+        backend = self.backend
         backend.forget()
-        function = function_of(handler, **self.options)
+        subject = function_of(handler, **self.options)
+        callee = function_of(called, **self.options | {"fn_id": "callee", "trigger": []})
         outside = Admission(
             backend.dedup, backend.events, backend.topic, backend.waits, backend.clock
         )
         [event_id] = outside.admit(ENV, check_events([{"name": "app/a", **event}]), None)
-        run_id = run_id_of(ENV, function.id, event_id)
-        engine = self._engine(function)
-        queue = backend.take(SUBJECT)
+        self.run_id = run_id_of(ENV, subject.id, event_id)
+        engines = {function.id: self._engine(function) for function in (subject, callee)}
+        matcher = Matcher(engines[subject.id].waiting.waker, backend.past)
+        to_come = [(backend.clock.ms + one.ms, one) for one in sorted(later, key=lambda o: o.ms)]
+        invoked: dict[str, None] = {}
         for _ in range(1_000):
-            if not queue:
+            self._take()
+            turn = min(self._on_the_way, key=self._due_ms, default=None)
+            due_ms = self._due_ms(turn) if turn is not None else None
+            if to_come and (due_ms is None or to_come[0][0] <= due_ms):
+                backend.clock.ms = max(backend.clock.ms, to_come[0][0])
+                one = to_come.pop(0)[1]
+                outside.admit(ENV, check_events([{"name": one.name, "data": one.data}]), None)
+                continue
+            if turn is None or due_ms is None:
                 break
-            message = queue.pop(0)
-            run = backend.runs.get(ENV, run_id)
-            if run is not None:
-                backend.clock.ms = max(backend.clock.ms, run.due_ms or 0)
-            try:
-                engine.handle(message, backend.clock.ms + TIMEOUT_MS)
-            except ProcessDied:
-                # Another process gets the message when its visibility timeout is over.
-                process.is_dead = False
-                backend.clock.advance(seconds=6 * TIMEOUT_MS / 1000)
-                queue.insert(0, message)
-            except RunLeasedError as error:
-                backend.clock.advance(seconds=error.retry_after_s)
-                queue.append(message)
-            queue += backend.take(SUBJECT)
-        run = backend.runs.get(ENV, run_id)
+            backend.clock.ms = due_ms
+            if turn.to == callee.id:
+                invoked[self._run_id(turn)] = None
+            self._on_the_way.remove(turn)
+            self._handle(turn, engines, matcher)
+        run = backend.runs.get(ENV, self.run_id)
         assert run is not None
         assert run.has_ended, run
-        assert not queue
+        assert not self._on_the_way
         return Played(
             run,
             backend.runs.output_of(run),
             backend.steps.load(run),
             {m.event.internal_id: m for m in backend.take(LISTENER)},
-            self.steps.stored,
+            Counter({key[1]: n for key, n in self.steps.stored.items() if key[0] == run.id}),
             self.executed_again,
+            [found for run_id in invoked if (found := backend.runs.get(ENV, run_id))],
         )
+
+    def _take(self) -> None:
+        """Take what was sent."""
+        now_ms, backend = self.backend.clock.ms, self.backend
+        for function in (SUBJECT, CALLEE):
+            for message in backend.take(function):
+                self._on_the_way.append(Posted(function.id, message.encode(), now_ms))
+        self._on_the_way += [Posted(MATCHER, text, now_ms) for text in backend.take_matchers()]
+
+    def _due_ms(self, delivery: Posted) -> int:
+        """When a message is handled, UTC ms; what is delayed comes when its run is due."""
+        at_ms = max(delivery.visible_ms, self.backend.clock.ms)
+        if delivery.to == MATCHER or EventMessage.decode(delivery.text).wakes:
+            return at_ms
+        run = self.backend.runs.get(ENV, self._run_id(delivery))
+        return at_ms if run is None else max(at_ms, run.due_ms or 0)
+
+    def _run_id(self, delivery: Posted) -> str:
+        event = EventMessage.decode(delivery.text).event
+        return run_id_of(ENV, delivery.to, event.internal_id)
+
+    def _handle(self, delivery: Posted, engines: dict[str, Engine], matcher: Matcher) -> None:
+        """Handle a message; if the process dies it comes again after its visibility timeout."""
+        clock = self.backend.clock
+        try:
+            if delivery.to == MATCHER:
+                matcher.accept(delivery.text)
+            else:
+                message = EventMessage.decode(delivery.text)
+                engines[delivery.to].handle(message, clock.ms + TIMEOUT_MS)
+        except ProcessDied:
+            self.process.is_dead = False
+            self._again(delivery, 6 * TIMEOUT_MS)
+        except RunLeasedError as error:
+            self._again(delivery, error.retry_after_s * 1000)
+
+    def _again(self, delivery: Posted, after_ms: int) -> None:
+        self._on_the_way.append(replace(delivery, visible_ms=self.backend.clock.ms + after_ms))
 
     def _engine(self, function: Function) -> Engine:
         backend, through = self.backend, self.process.through
@@ -307,7 +416,7 @@ class Player:
             through("waits", backend.waits),
             backend.clock,
         )
-        manifest = Manifest.of([SUBJECT, LISTENER])
+        manifest = Manifest.of(FUNCTIONS)
         runs, steps = through("runs", backend.runs), through("steps", self.steps)
         waker = Waker(runs, steps, admission.waits, admission.bus, backend.clock)
         return Engine(
@@ -316,7 +425,7 @@ class Player:
             runs=runs,
             steps=steps,
             waiting=Waiting(waker, admission, manifest, through("looks", backend.looks)),
-            delivery=through("queue", backend.queue()),
+            delivery=through("queue", backend.queue(function)),
             store=admission.store.put,
             announce=admission.deliver,
             manifest=manifest,
