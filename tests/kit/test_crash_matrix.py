@@ -47,6 +47,9 @@ class Executions:
 
     def called(self, ctx: ContextSync) -> Any:
         """The function that is invoked."""
+        if ctx.event.data.get("is_slow"):
+            # It lasts longer than its caller's process stays dead.
+            ctx.step.sleep("rest", HOUR)
         doubled = partial(self, "double", ctx.event.data["n"] * 2, failures=1, run_id=ctx.run_id)
         return {"doubled": ctx.step.run("double", doubled)}
 
@@ -61,13 +64,15 @@ class Program:
         steps: the names of its steps.
         waiting: those of them that are not recorded as done: that a sleep is over is known by the
             time, and what lost a race is not waited for.
-        sent: the names of the events that it sends, the announcement of its end included.
+        invoked: how many runs of the other function it starts.
+        sent: the names of the events that it sends, the announcements of all ends included.
     """
 
     handler: Callable[[Executions, ContextSync], Any]
     output: Any
     steps: set[str]
     waiting: set[str]
+    invoked: int
     sent: tuple[str, ...]
 
 
@@ -98,7 +103,7 @@ def _everything(execute: Executions, ctx: ContextSync) -> dict[str, Any]:
     group = ctx.group.parallel((branch, lambda: ctx.step.run("flaky branch", flaky_branch)))
     met = ctx.step.wait_for_event("met", event="app/answered", match="data.n", timeout=9 * DAY)
     invoked = ctx.step.invoke("invoked", function=CALLEE, data={"n": first + flaky})
-    ctx.step.send_event("tell", Event(name="app/told"))
+    slow = ctx.step.invoke("slow", function=CALLEE, data={"n": 4, "is_slow": True})
     race = ctx.group.parallel(
         (
             partial(waits, "loser", "app/never"),
@@ -114,7 +119,7 @@ def _everything(execute: Executions, ctx: ContextSync) -> dict[str, Any]:
         "group": group,
         "unmet": unmet,
         "met": met and met.data,
-        "invoked": invoked,
+        "invoked": [invoked, slow],
         "race": race,
         "label": labelled,
     }
@@ -128,14 +133,15 @@ EVERYTHING = Program(
         "group": [["a", "b"], "flaky branch"],
         "unmet": None,
         "met": {"n": 7},
-        "invoked": {"doubled": 6},
+        "invoked": [{"doubled": 6}, {"doubled": 8}],
         "race": [1],
         "label": "total 3",
     },
     {"first", "flaky", "rest", "notify", "unmet", "a", "pause", "b", "flaky branch", "met"}
-    | {"invoked", "tell", "race", "loser", "winner", "label"},
+    | {"invoked", "slow", "race", "loser", "winner", "label"},
     {"rest", "pause", "loser"},
-    ("app/b", "app/b", "inngest/function.finished", "inngest/function.finished"),
+    2,
+    ("app/b", "app/b", *["inngest/function.finished"] * 3),
 )
 
 
@@ -154,7 +160,8 @@ OUTSIDE = Program(
     {"unmet": None, "met": {"n": 7}, "invoked": {"doubled": 2}},
     {"first", "notify", "unmet", "met", "invoked"},
     set(),
-    ("app/b", "inngest/function.finished", "inngest/function.finished"),
+    1,
+    ("app/b", *["inngest/function.finished"] * 2),
 )
 
 WRITES = {
@@ -231,7 +238,7 @@ def check(program: Program, played: Played) -> None:
     assert len(played.stored) == len(program.steps - program.waiting)
     assert played.executed_again == [], "what is completed never runs again"
     assert tuple(played.names_sent()) == program.sent
-    [invoked] = played.invoked
-    assert invoked.status == Status.COMPLETED, "the function that it invokes runs once"
+    ends = [run.status for run in played.invoked]
+    assert ends == [Status.COMPLETED] * program.invoked, "each invocation starts one run"
     awaited = {r.event_name for r in played.records.values() if r.op == Op.WAIT_FOR_EVENT}
     assert awaited == {"app/never", "app/answered"}
