@@ -46,11 +46,12 @@ class Permissions:
         ]
 
     def api(self) -> list[iam.PolicyStatement]:
-        """To answer what happened, without changing anything."""
+        """To answer what happened, and to cancel runs."""
         return [
             self._table("keys", "GetItem"),
             self._table("events", "GetItem", "Query"),
-            self._table("runs", "BatchGetItem", "GetItem", "Query"),
+            self._table("runs", "BatchGetItem", "GetItem", "Query", "UpdateItem"),
+            self._publish(),
             self._objects("GetObject"),
             self._tell_missing_objects(),
         ]
@@ -61,7 +62,7 @@ class Permissions:
             _allow(queue.queue_arn, *_CONSUME),
             self._table("waits", "DeleteItem", "GetItem", "Query"),
             self._table("events", "Query"),
-            self._table("runs", "GetItem"),
+            self._table("runs", "GetItem", "UpdateItem"),
             self._table("steps", "PutItem"),
             self._objects("GetObject", "PutObject"),
             self._tell_missing_objects(),
@@ -84,7 +85,9 @@ class Permissions:
             self._objects("GetObject", "PutObject"),
             self._tell_missing_objects(),
             self._publish(),
-            _allow(self.schedules.schedule_arns, "scheduler:CreateSchedule"),
+            _allow(
+                self.schedules.schedule_arns, "scheduler:CreateSchedule", "scheduler:DeleteSchedule"
+            ),
             self._pass_schedule_role(),
         ]
 

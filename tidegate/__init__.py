@@ -1,5 +1,6 @@
 """Tidegate: send an event, durable functions run, in your own AWS account."""
 
+from tidegate.cancel import Cancel, Timeouts
 from tidegate.client import Client
 from tidegate.context import Context, ContextSync
 from tidegate.cron import TriggerCron
@@ -25,6 +26,7 @@ from tidegate.steps import Step, StepSync, step
 from tidegate.trigger import TriggerEvent
 
 __all__ = [
+    "Cancel",
     "Client",
     "ConfigurationError",
     "Context",
@@ -49,6 +51,7 @@ __all__ = [
     "StepError",
     "StepSync",
     "TidegateError",
+    "Timeouts",
     "TriggerCron",
     "TriggerEvent",
     "step",

@@ -16,6 +16,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler import Response as HttpResponse
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 
+from tidegate.cancelling import Canceller
 from tidegate.clock import Clock
 from tidegate.encoding import encode
 from tidegate.errors import PlatformError, RequestError
@@ -52,19 +53,26 @@ class Api:
         keys: who may look.
         events: the events.
         runs: the runs.
+        canceller: cancels runs.
         manifest: the functions.
         clock: the time.
     """
 
     def __init__(
-        self, keys: Keys, events: EventStore, runs: RunStore, manifest: Manifest, clock: Clock
+        self,
+        keys: Keys,
+        events: EventStore,
+        runs: RunStore,
+        canceller: Canceller,
+        manifest: Manifest,
+        clock: Clock,
     ) -> None:
         self._keys = keys
         self._clock = clock
         event_endpoints = EventEndpoints(events)
         self._resolver = self._resolver_of(
             event_endpoints.routes(),
-            RunEndpoints(runs, event_endpoints, manifest).routes(),
+            RunEndpoints(runs, canceller, event_endpoints, manifest).routes(),
             FunctionEndpoints(manifest).routes(),
         )
 

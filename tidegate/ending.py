@@ -10,6 +10,7 @@ from tidegate.clock import Clock
 from tidegate.encoding import encode
 from tidegate.errors import PlatformError, RunLeasedError
 from tidegate.event import AcceptedEvent
+from tidegate.function import Function
 from tidegate.manifest import Manifest
 from tidegate.run import Failure, Run, Status, failure_of
 from tidegate.step import StepRecord
@@ -29,6 +30,7 @@ class Ending:
     """Ends runs.
 
     Attributes:
+        function: the function.
         runs: the runs' records.
         waiting: what they wait for, and who waits for them.
         announce: stores and publishes system events.
@@ -36,6 +38,7 @@ class Ending:
         clock: the time.
     """
 
+    function: Function
     runs: Runs
     waiting: Waiting
     announce: Callable[[Sequence[AcceptedEvent]], None]
@@ -56,7 +59,7 @@ class Ending:
         output: str,
         records: Iterable[StepRecord],
     ) -> None:
-        """End a run.
+        """End a run; one that is to be cancelled is, whatever it came to.
 
         Args:
             run: the run, with the lease held.
@@ -71,13 +74,32 @@ class Ending:
         """
         ended = replace(run, status=status, output=output, ended_ms=self.clock.now_ms())
         if not self.patiently(run, lambda: self.runs.end(run, ended)):
-            raise lost(run)
+            self.cancel_or_lose(run, event, records)
+            return
         duration_ms = (ended.ended_ms or 0) - (run.started_ms or 0)
         result = {"output": output}
         if status != Status.COMPLETED:
             result = {"error": str(failure_of(output))}
         log(f"run {status.lower()}", run, attempt=run.attempt, duration_ms=duration_ms, **result)
         self.tell(ended, event, records)
+
+    def cancel(
+        self, run: Run, event: AcceptedEvent, failure: Failure, records: Iterable[StepRecord]
+    ) -> None:
+        """End a run that is cancelled, for that reason; as `end`."""
+        self.end(run, event, Status.CANCELLED, encode(failure.as_dict()), records)
+
+    def cancel_or_lose(self, run: Run, event: AcceptedEvent, records: Iterable[StepRecord]) -> None:
+        """End a run that could not be recorded as it should be, if that is since it is cancelled.
+
+        Raises:
+            RunLeasedError: it is since the lease was lost.
+            PlatformError: it could not be recorded or told.
+        """
+        now = self.runs.get(run.env, run.id)
+        if now is None or now.lease != run.lease or now.has_ended or now.cancel_reason is None:
+            raise lost(run)
+        self.cancel(run, event, cancelled(now.cancel_reason), records)
 
     def tell(self, run: Run, event: AcceptedEvent, records: Iterable[StepRecord]) -> None:
         """Tell of a run's end whoever wants to know; doing it again is harmless.
@@ -95,6 +117,7 @@ class Ending:
         for record in records:
             if record.is_awaiting:
                 self.waiting.stop(run, record)
+        self.waiting.stop_cancels(run, self.function.cancel)
         events = announcements(run, event, output, self.manifest)
         if events:
             self.announce(events)
@@ -111,6 +134,11 @@ class Ending:
                 if self.clock.now_ms() + _PAUSE_S * 1000 >= run.lease_until_ms - LEASE_MARGIN_MS:
                     raise
                 self.clock.sleep(_PAUSE_S)
+
+
+def cancelled(reason: str) -> Failure:
+    """What a run is ended with that was cancelled."""
+    return Failure("RunCancelled", f"cancelled: {reason}")
 
 
 def log(text: str, run: Run, **extra: object) -> None:

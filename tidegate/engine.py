@@ -6,37 +6,31 @@ record alone, so that any message of a run may be lost as long as one arrives, a
 
 from __future__ import annotations
 
-import logging
+import math
 import random
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
 
 from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.effect import RunComplete, RunError, RunSuspended
 from tidegate.encoding import encode
-from tidegate.ending import LEASE_MARGIN_MS, Ending, log, lost
+from tidegate.ending import LEASE_MARGIN_MS, Ending, cancelled, log
 from tidegate.errors import DeadLetterError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.host import Host
 from tidegate.ids import run_id_of
-from tidegate.invocation import INVOKED, Invocation
+from tidegate.incoming import Incoming
 from tidegate.journal import Journal, Steps
 from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Failure, Run, Status
 from tidegate.step import StepRecord
 from tidegate.stores import Queue, Runs
-from tidegate.tick import SCHEDULED_TIMER, tick_event
-from tidegate.trigger import TriggerEvent
-from tidegate.trigger_check import holds
 from tidegate.waiting import RunWaits, Waiting
-
-logger = logging.getLogger("tidegate.engine")
 
 # What is due sooner than this is waited for: SQS delays by whole seconds.
 _SHORT_WAIT_MS = 1_000
@@ -79,8 +73,14 @@ class Engine:
     jitter: Callable[[], float] = random.random
 
     @cached_property
+    def _incoming(self) -> Incoming:
+        return Incoming(self.function, self.runs, self.store, self.announce, self.manifest)
+
+    @cached_property
     def _ending(self) -> Ending:
-        return Ending(self.runs, self.waiting, self.announce, self.manifest, self.clock)
+        return Ending(
+            self.function, self.runs, self.waiting, self.announce, self.manifest, self.clock
+        )
 
     def handle(self, message: Message, deadline_ms: int) -> None:
         """Do what is to be done about a message; when this returns, the message is done with.
@@ -96,101 +96,106 @@ class Engine:
             PlatformError: try again later.
         """
         if isinstance(message, CronMessage):
-            event = self._event_of_tick(message)
-        elif message.wakes:
-            self._wake(message, deadline_ms)
-            return
+            event = self._incoming.event_of_tick(message)
         else:
-            event = self._event_of(message, deadline_ms)
-        if event is not None:
+            try:
+                event = self._event_of(message)
+            except DeadLetterError as error:
+                self._end_without_event(message, error, deadline_ms)
+                return
+        if event is None:
+            return
+        run = self._incoming.run_of(event) if message.wakes else None
+        if run is not None:
+            self._resume(run, event, message, deadline_ms)
+        else:
             self._drive(event, message, deadline_ms)
 
-    def _event_of(self, message: EventMessage, deadline_ms: int) -> AcceptedEvent | None:
-        """The event in a message; None when the function does not want it.
-
-        A changed subscription filter takes up to 15 minutes to be effective, and no filter checks
-        everything, so what comes is checked again. A run that was started goes on, whatever has
-        become of the triggers since.
-        """
-        head = message.event
-        triggers = [one for one in self.function.triggers if one.matches(head.name)]
-        if triggers or head.name == INVOKED:
-            event = self._whole(message, deadline_ms)
-            if self._starts_with(event, triggers):
-                return event
-        if self.runs.get(head.env, run_id_of(head.env, self.function.id, head.internal_id)):
-            return self._whole(message, deadline_ms)
-        logger.debug("event not wanted", extra={"event_name": head.name})
-        return None
-
-    def _starts_with(self, event: AcceptedEvent, triggers: Sequence[TriggerEvent[Any]]) -> bool:
-        invocation = Invocation.of(event)
-        if invocation is not None and invocation.function_id == self.function.id:
-            return True
-        return any(holds(one, event, self.function.id, self.manifest) for one in triggers)
-
-    def _event_of_tick(self, tick: CronMessage) -> AcceptedEvent | None:
-        """The event that a tick stands for, stored; None when the function has no such cron."""
-        trigger = next((t for t in self.function.crons if t.cron == tick.cron), None)
-        event = tick_event(tick, self.function.id, trigger.jitter_ms if trigger else 0)
-        if self.runs.get(event.env, run_id_of(event.env, self.function.id, event.internal_id)):
-            # It resumes its run, whose event has been published before the run was recorded.
-            return event
-        if trigger is None:
-            logger.info(
-                "tick dropped: the function no longer has this cron",
-                extra={"function_id": self.function.id, "cron": tick.cron},
-            )
+    def _event_of(self, message: EventMessage) -> AcceptedEvent | None:
+        """The event in a message; one that wakes a run starts none."""
+        if not message.wakes:
+            return self._incoming.event_of(message)
+        if self._incoming.run_of(message.event) is None:
             return None
-        if self.manifest.listens_to(SCHEDULED_TIMER):
-            self.announce([event])
-        else:
-            self.store([event])
-        return event
+        return message.with_body(self.runs.payloads)
 
     def _drive(self, event: AcceptedEvent, message: Message, deadline_ms: int) -> None:
         """Start the event's run, or go on with it."""
+        late = self._late(event)
         run = self._new_run(event, deadline_ms)
+        if late is not None:
+            run = replace(run, started_ms=None)
         old = self.runs.create(run)
-        if old is None and run.status == Status.SCHEDULED:
-            log("run scheduled", run, due_ms=run.due_ms, event_id=event.internal_id)
-            self._deliver(run, message)
-        elif old is None:
-            self._attempt(run, event, message, {}, deadline_ms)
-        else:
+        if old is not None:
             self._resume(old, event, message, deadline_ms)
+        elif late is not None:
+            self._ending.cancel(run, event, late, [])
+        elif run.status == Status.SCHEDULED:
+            log("run scheduled", run, due_ms=run.due_ms, event_id=event.internal_id)
+            self._listen_for_cancels(run, event)
+            self._deliver(run, message)
+        else:
+            self._listen_for_cancels(run, event)
+            self._attempt(run, event, message, {}, deadline_ms)
 
-    def _wake(self, message: EventMessage, deadline_ms: int) -> None:
-        """Go on with a run because what it waits for has happened; such a message starts none."""
-        env, event_id = message.event.env, message.event.internal_id
-        run = self.runs.get(env, run_id_of(env, self.function.id, event_id))
-        if run is not None:
-            event = self._whole(message, deadline_ms)
-            self._resume(run, event, message, deadline_ms)
+    def _listen_for_cancels(self, run: Run, event: AcceptedEvent) -> None:
+        if not self.function.cancel:
+            return
 
-    def _whole(self, message: EventMessage, deadline_ms: int) -> AcceptedEvent:
-        """The event with its body; a run that can never have it is failed."""
-        try:
-            return message.with_body(self.runs.payloads)
-        except DeadLetterError as error:
-            event = message.event
-            run = self.runs.get(
-                event.env, run_id_of(event.env, self.function.id, event.internal_id)
-            )
-            if run is not None and not run.has_ended:
-                self._fail_without_event(run, Failure("EventGone", str(error)), deadline_ms)
-            raise
+        def listen() -> bool:
+            now_ms = self.clock.now_ms()
+            self.waiting.listen_for_cancels(run, event, self.function.cancel, now_ms)
+            return True
 
-    def _fail_without_event(self, run: Run, failure: Failure, deadline_ms: int) -> None:
+        self._ending.patiently(run, listen)
+
+    def _late(self, event: AcceptedEvent) -> Failure | None:
+        """Why a run that has not started will not, if it waited for too long."""
+        waited_ms = self.clock.now_ms() - max(event.received_ms, event.ts)
+        start_ms = self.function.timeouts.start
+        if start_ms is None or waited_ms <= start_ms:
+            return None
+        return cancelled(f"it had not started after timeouts.start, {start_ms} ms")
+
+    def _why_cancelled(self, run: Run, event: AcceptedEvent) -> Failure | None:
+        """Why a run is not to go on, if it is not."""
+        if run.cancel_reason is not None:
+            return cancelled(run.cancel_reason)
+        if run.started_ms is None:
+            return self._late(event)
+        if self.clock.now_ms() >= self._finish_ms(run):
+            finish_ms = self.function.timeouts.finish
+            return cancelled(f"it had not finished after timeouts.finish, {finish_ms} ms")
+        return None
+
+    def _finish_ms(self, run: Run) -> float:
+        """When a run is cancelled that has not finished, UTC ms."""
+        finish_ms = self.function.timeouts.finish
+        return math.inf if finish_ms is None else (run.started_ms or 0) + finish_ms
+
+    def _end_without_event(
+        self, message: EventMessage, error: DeadLetterError, deadline_ms: int
+    ) -> None:
+        """End a run that can never have its event.
+
+        Raises:
+            DeadLetterError: unless it was to be cancelled anyway.
+        """
+        run = self._incoming.run_of(message.event)
+        if run is None or run.has_ended:
+            raise error
+        status, failure = Status.FAILED, Failure("EventGone", str(error))
+        if run.cancel_reason is not None:
+            status, failure = Status.CANCELLED, cancelled(run.cancel_reason)
         mine = self._leased(run, deadline_ms)
-        ended = replace(
-            mine,
-            status=Status.FAILED,
-            output=encode(failure.as_dict()),
-            ended_ms=self.clock.now_ms(),
-        )
+        output = encode(failure.as_dict())
+        ended = replace(mine, status=status, output=output, ended_ms=self.clock.now_ms())
         if self.runs.take(run, mine) and self.runs.end(mine, ended):
-            log("run failed", run, attempt=run.attempt, duration_ms=0, error=str(failure))
+            log(
+                f"run {status.lower()}", run, attempt=run.attempt, duration_ms=0, error=str(failure)
+            )
+        if status == Status.FAILED:
+            raise error
 
     def _new_run(self, event: AcceptedEvent, deadline_ms: int) -> Run:
         now_ms = self.clock.now_ms()
@@ -229,6 +234,13 @@ class Engine:
         now_ms = self.clock.now_ms()
         if run.lease and run.lease_until_ms > now_ms:
             raise self._leased_by_other(run, run.lease_until_ms)
+        why = self._why_cancelled(run, event)
+        if why is not None:
+            self._cancel(run, event, why, deadline_ms)
+            return
+        if run.lease or run.status == Status.SCHEDULED:
+            # The worker that recorded it may have died before it listened.
+            self._listen_for_cancels(replace(run, lease_until_ms=deadline_ms), event)
         if run.due_ms is not None and run.due_ms > now_ms and not message.wakes:
             if run.due_ms - now_ms >= _SHORT_WAIT_MS:
                 self._deliver(run, message)
@@ -244,6 +256,14 @@ class Engine:
         if not self.runs.take(run, mine):
             raise self._leased_by_other(run, mine.lease_until_ms)
         self._attempt(mine, event, message, self.steps.load(mine), deadline_ms)
+
+    def _cancel(self, run: Run, event: AcceptedEvent, why: Failure, deadline_ms: int) -> None:
+        mine = replace(self._leased(run, deadline_ms), started_ms=run.started_ms)
+        if not self.runs.take(run, mine):
+            raise self._leased_by_other(run, mine.lease_until_ms)
+        if run.due_ms is not None:
+            self.delivery.forget(run.due_ms, run.id)
+        self._ending.cancel(mine, event, why, self.steps.load(mine).values())
 
     def _give_up(self, run: Run, mine: Run, event: AcceptedEvent) -> None:
         """Fail a run whose worker died in its last attempt."""
@@ -282,6 +302,7 @@ class Engine:
             hand_over_ms=deadline_ms - min(HAND_OVER_MS, left_ms // 2),
             clock=self.clock,
             jitter=self.jitter,
+            why_stop=lambda: self._why_stop(run, event),
         )
         effect = self.host.call(run, event.event, journal)
         while isinstance(effect, RunSuspended) and self._waited_for(journal):
@@ -289,14 +310,21 @@ class Engine:
         if journal.has_progressed:
             # What fails from here on fails anew: it has all its attempts.
             run = replace(run, attempt=0)
-        if isinstance(effect, RunSuspended):
-            self._suspend(run, journal, message, records)
+        if isinstance(effect, RunSuspended) and journal.stopped:
+            self._ending.cancel(run, event, journal.stopped, journal.awaiting())
+        elif isinstance(effect, RunSuspended):
+            self._suspend(run, event, journal, message)
         elif isinstance(effect, RunComplete):
             self._ending.end(run, event, Status.COMPLETED, effect.output, journal.awaiting())
         elif effect.retriable and run.attempt + 1 < self.function.max_attempts:
-            self._retry(run, effect, message)
+            self._retry(run, event, effect, message, journal)
         else:
             self._ending.fail(run, event, effect.failure, journal.awaiting())
+
+    def _why_stop(self, run: Run, event: AcceptedEvent) -> Failure | None:
+        """As `_why_cancelled`, of a run that goes on here, from its record as it is now."""
+        now = self.runs.get(run.env, run.id)
+        return self._why_cancelled(run if now is None else now, event)
 
     def _waited_for(self, journal: Journal) -> bool:
         """Whether what a run waits for came so soon that this invocation goes on."""
@@ -305,16 +333,15 @@ class Engine:
             return False
         self.clock.sleep(max(wait_ms, 0) / 1000)
         journal.begin_call()
-        return True
+        return journal.stopped is None
 
-    def _suspend(
-        self, run: Run, journal: Journal, message: Message, records: dict[str, StepRecord]
-    ) -> None:
-        due_ms = journal.due_ms()
-        self.steps.keep(run, list(records.values()), due_ms)
+    def _suspend(self, run: Run, event: AcceptedEvent, journal: Journal, message: Message) -> None:
+        due_ms = int(min(journal.due_ms(), self._finish_ms(run)))
+        self.steps.keep(run, journal.records(), due_ms)
         release = partial(self.runs.release, run, due_ms, attempt=run.attempt)
         if not self._ending.patiently(run, release):
-            raise lost(run)
+            self._ending.cancel_or_lose(run, event, journal.awaiting())
+            return
         log("run suspended", run, due_ms=due_ms)
         if self._woken_meanwhile(run, journal.awaiting()):
             self._deliver(replace(run, due_ms=0), message, wakes=True)
@@ -331,17 +358,21 @@ class Engine:
         records = self.steps.load(run)
         return any(not records[record.step.hashed].is_awaiting for record in awaiting)
 
-    def _retry(self, run: Run, error: RunError, message: Message) -> None:
+    def _retry(
+        self, run: Run, event: AcceptedEvent, error: RunError, message: Message, journal: Journal
+    ) -> None:
         now_ms = self.clock.now_ms()
         if error.retry_after is not None:
             due_ms = error.retry_after.due_ms(now_ms)
         else:
             due_ms = now_ms + retry_delay_ms(run.attempt, self.jitter())
+        due_ms = int(min(due_ms, self._finish_ms(run)))
         release = partial(
             self.runs.release, run, due_ms, attempt=run.attempt + 1, failure=error.failure
         )
         if not self._ending.patiently(run, release):
-            raise lost(run)
+            self._ending.cancel_or_lose(run, event, journal.awaiting())
+            return
         log(
             "attempt failed",
             run,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tidegate.annotation import annotation_fault
+from tidegate.cancel import MAX_CANCELS, NO_TIMEOUTS, Cancel, Timeouts
 from tidegate.context import Context, ContextSync
 from tidegate.cron import TriggerCron
 from tidegate.errors import ConfigurationError
@@ -44,6 +45,8 @@ class Function:
         crons: the times that start it; one time starts it once, however many name it.
         retries: how often it is tried again after its first failure, 0 to 20.
         max_steps: how many steps a run may have.
+        cancel: the events that cancel its runs.
+        timeouts: after how long they are cancelled.
         handler: the function itself.
         module: the module that registers it when imported.
         source: file and line of the handler, for messages.
@@ -59,6 +62,8 @@ class Function:
     handler: Handler
     module: str
     source: str
+    cancel: tuple[Cancel, ...] = ()
+    timeouts: Timeouts = NO_TIMEOUTS
 
     @property
     def is_async(self) -> bool:
@@ -89,6 +94,8 @@ def make_function(
     name: str | None,
     retries: int | None,
     max_steps: int = DEFAULT_MAX_STEPS,
+    cancel: Sequence[Cancel] = (),
+    timeouts: Timeouts | None = None,
 ) -> Function:
     """A function, checked; `Client.create_function` has the meaning of the arguments.
 
@@ -101,6 +108,7 @@ def make_function(
         triggers = tuple(trigger)
     tries = DEFAULT_RETRIES if retries is None else retries
     fault = _fault(handler, fn_id, triggers, tries) or _steps_fault(max_steps)
+    fault = fault or _cancel_fault(cancel, timeouts)
     if fault:
         raise ConfigurationError(f"{source}: function {fn_id!r}: {fault}")
     return Function(
@@ -114,6 +122,8 @@ def make_function(
         handler=handler,
         module=handler.__module__,
         source=source,
+        cancel=tuple(cancel or ()),
+        timeouts=timeouts or NO_TIMEOUTS,
     )
 
 
@@ -147,6 +157,17 @@ def _steps_fault(max_steps: Any) -> str | None:
         return f"max_steps={max_steps!r} is no number"
     if not 1 <= max_steps <= MAX_MAX_STEPS:
         return f"max_steps={max_steps} is not between 1 and {MAX_MAX_STEPS}"
+    return None
+
+
+def _cancel_fault(cancel: Any, timeouts: Any) -> str | None:
+    cancels = cancel or ()
+    if not isinstance(cancels, list | tuple) or not all(isinstance(c, Cancel) for c in cancels):
+        return f"cancel={cancel!r} is no list of Cancel(event='…')"
+    if len(cancels) > MAX_CANCELS:
+        return f"it has {len(cancels)} events that cancel it; at most {MAX_CANCELS} are possible"
+    if not isinstance(timeouts, Timeouts | None):
+        return f"timeouts={timeouts!r} is no Timeouts(start=…, finish=…)"
     return None
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
+from tidegate.concurrency import concurrently
 from tidegate.effect import Invoke, Sleep, StepEffect, StepErred, StepRan, WaitForEvent
 from tidegate.errors import Abandoned, Aborted, PlatformError, StepUsageError
 from tidegate.invocation import timeout_memo
-from tidegate.run import Run
+from tidegate.run import Failure, Run
 from tidegate.step import (
     MAX_STATE_BYTES,
     Op,
@@ -73,9 +75,11 @@ class Journal:
         hand_over_ms: when no new step must begin in this invocation, UTC ms.
         clock: the time.
         jitter: gives random numbers from 0 to 1, for the backoff.
+        why_stop: why the run is to be cancelled, if it is; asked whenever a step has ended.
 
     Attributes:
         has_progressed: whether a step was completed.
+        stopped: why the run is to be cancelled; no new step begins then.
     """
 
     def __init__(
@@ -90,8 +94,10 @@ class Journal:
         hand_over_ms: int,
         clock: Clock,
         jitter: Callable[[], float],
+        why_stop: Callable[[], Failure | None],
     ) -> None:
         self.has_progressed = False
+        self.stopped: Failure | None = None
         self._run = run
         self._records = records
         self._steps = steps
@@ -101,6 +107,7 @@ class Journal:
         self._hand_over_ms = hand_over_ms
         self._clock = clock
         self._jitter = jitter
+        self._why_stop = why_stop
         self._lock = threading.Lock()
         self._waiting: dict[str, StepRecord] = {}
         self._state_bytes = sum(len(record.memo or "") for record in records.values())
@@ -112,6 +119,7 @@ class Journal:
 
     def begin_call(self) -> None:
         """The function is called anew: what it waits for is found out anew."""
+        self._ask_to_go_on()
         self._waiting.clear()
         self._hands_over = False
 
@@ -142,13 +150,23 @@ class Journal:
             Abandoned: it could not be recorded.
         """
         self._check_limits(effect.step)
-        return self._as_of_now(self._put(self._decided(effect)))
+        decided = self._decided(effect)
+        if not isinstance(effect, StepRan | StepErred):
+            return self._as_of_now(self._put(decided))
+        # Beside each other, so that asking takes no time of its own.
+        calls: list[Callable[[], Any]] = [partial(self._put, decided), self._ask_to_go_on]
+        record, _ = concurrently(lambda call: call(), calls)
+        return self._as_of_now(record)
 
     def must_hand_over(self) -> bool:
         """Whether the invocation's time is nearly up, so that no new step must begin."""
         if self._clock.now_ms() >= self._hand_over_ms:
             self._hands_over = True
         return self._hands_over
+
+    def records(self) -> list[StepRecord]:
+        """Every step of the run."""
+        return list(self._records.values())
 
     def awaiting(self) -> list[StepRecord]:
         """The steps that something outside of the run is to complete."""
@@ -158,6 +176,11 @@ class Journal:
         """When the function can go on, UTC ms; the present if it only ran out of time."""
         dues = [record.due_ms for record in self._waiting.values() if record.due_ms is not None]
         return self._clock.now_ms() if self._hands_over or not dues else min(dues)
+
+    def _ask_to_go_on(self) -> None:
+        stopped = self._patiently(self._why_stop)
+        with self._lock:
+            self.stopped = self.stopped or stopped
 
     def _put(self, record: StepRecord) -> StepRecord:
         record = self._patiently(lambda: self._steps.put(self._run, record))

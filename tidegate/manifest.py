@@ -122,7 +122,7 @@ class FunctionManifest(BaseModel):
         crons: the times that start it.
         retries: how often it is tried again.
         timeout_s: how long one invocation of its Lambda may take, in seconds.
-        expressions: its triggers' expressions, read already, so that no Lambda has to.
+        expressions: its triggers' and cancels' expressions, read already, so that no Lambda has to.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -246,7 +246,9 @@ class Manifest(BaseModel):
 
 
 def _expressions(function: Function) -> tuple[Expression, ...]:
-    texts = {one.expression: None for one in function.triggers if one.expression is not None}
+    found = [trigger.expression for trigger in function.triggers]
+    found += [cancel.if_exp for cancel in function.cancel]
+    texts = {text: None for text in found if text is not None}
     try:
         return tuple(map(compile_expression, texts))
     except ConfigurationError as error:

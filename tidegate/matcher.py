@@ -18,7 +18,7 @@ from tidegate.event import AcceptedEvent
 from tidegate.message import EventMessage
 from tidegate.step import StepState
 from tidegate.stores import PastEvents
-from tidegate.wait import GRACE_MS, LOOK_AGAIN_S, LookMessage, Wait, WaitKey
+from tidegate.wait import LOOK_AGAIN_S, LookMessage, Wait, WaitKey
 from tidegate.wake import Waker
 
 logger = logging.getLogger("tidegate.matcher")
@@ -64,8 +64,8 @@ class Matcher:
         wait = self.waker.waits.get(key)
         if wait is None:
             return
-        first_ms, last_ms = wait.since_ms - GRACE_MS, wait.since_ms + LOOK_AGAIN_S * 1000
-        around = self.events.named(wait.env, wait.event_name, first_ms, last_ms)
+        last_ms = wait.stored_ms + LOOK_AGAIN_S * 1000
+        around = self.events.named(wait.env, wait.event_name, wait.first_ms, last_ms)
         met = [event for event in around if self._is_met(wait, event)]
         if met:
             self._complete(wait, min(met, key=lambda event: (event.received_ms, event.internal_id)))
@@ -128,4 +128,7 @@ class Matcher:
         return dict(decode(body))
 
     def _complete(self, wait: Wait, event: AcceptedEvent) -> None:
-        self.waker.complete(wait, StepState.COMPLETED, event.body)
+        if wait.cancels:
+            self.waker.cancel(wait, f"event {event.name!r} ({event.internal_id}) came")
+        else:
+            self.waker.complete(wait, StepState.COMPLETED, event.body)

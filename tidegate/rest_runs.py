@@ -7,6 +7,7 @@ from typing import Any, NotRequired, TypedDict
 
 from tidegate.aws import concurrently
 from tidegate.batch import chunks
+from tidegate.cancelling import Canceller
 from tidegate.encoding import decode
 from tidegate.errors import DeadLetterError, RequestError
 from tidegate.ids import run_id_of
@@ -64,11 +65,13 @@ class RunEndpoints:
 
     Attributes:
         runs: where they are.
+        canceller: cancels them.
         events: finds the event whose runs are asked for.
         manifest: the functions that an event may have started.
     """
 
     runs: RunStore
+    canceller: Canceller
     events: EventEndpoints
     manifest: Manifest
 
@@ -76,7 +79,7 @@ class RunEndpoints:
         """The paths."""
         return {
             "/v1/events/<event_id>/runs": {"GET": self.list_runs_of_event},
-            "/v1/runs/<run_id>": {"GET": self.get_run},
+            "/v1/runs/<run_id>": {"GET": self.get_run, "DELETE": self.cancel_run},
         }
 
     def list_runs_of_event(self, call: Call) -> Result:
@@ -99,6 +102,14 @@ class RunEndpoints:
     def get_run(self, call: Call) -> Result:
         """One run."""
         run = self.runs.get(call.env, call.ulid("run_id", "run ID"), call.now_ms)
+        if run is None:
+            raise RequestError(404, "Run not found")
+        return Result(_object(run, self._output(run)[0]))
+
+    def cancel_run(self, call: Call) -> Result:
+        """Cancel one run; it ends at once, or behind the step that it is in. Ended ones stay."""
+        run_id = call.ulid("run_id", "run ID")
+        run = self.canceller.cancel(call.env, run_id, "by a call of the REST API")
         if run is None:
             raise RequestError(404, "Run not found")
         return Result(_object(run, self._output(run)[0]))

@@ -1,12 +1,15 @@
 """Runs: one record each, started once, driven by one worker at a time, ended once.
 
             put: absent                    update: my lease
-(nothing) ───────────────▶ Running, leased ────────────────▶ Completed | Failed
+(nothing) ───────────────▶ Running, leased ────────────────▶ Completed | Failed | Cancelled
     │                        ▲        │
     │ put: absent            │        │ update: my lease (a retry is due)
     ▼                        │        ▼
 Scheduled, due ──────────────┴── Running, due
             update: no lease, or an expired one (its worker died)
+
+Whoever cancels a run notes that in its record, whatever its state, and wakes it; the engine ends
+it. A run of which that is noted is neither released nor ended otherwise.
 """
 
 from __future__ import annotations
@@ -72,6 +75,7 @@ class Run:
         lease_until_ms: when that worker is dead for certain.
         output: JSON text of what the function returned, or of its (latest) failure.
         output_key: where the output lies in the bucket, when it is too large for the record.
+        cancel_reason: why it is to be cancelled, if it is.
     """
 
     id: str
@@ -88,6 +92,7 @@ class Run:
     lease_until_ms: int = 0
     output: str | None = None
     output_key: str | None = None
+    cancel_reason: str | None = None
 
     @property
     def has_ended(self) -> bool:

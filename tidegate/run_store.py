@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 _MAX_BATCH_GET = 100
 _NAMES = {"#status": "status", "#output": "output"}
+_MINE = "lease = :mine AND #status = :running"
+_NOT_CANCELLED = " AND attribute_not_exists(cancel_reason)"
 
 
 @dataclass(frozen=True)
@@ -81,20 +83,25 @@ class RunStore:
         Raises:
             PlatformError: DynamoDB did not answer.
         """
+        # A run that is cancelled before its first attempt has not started.
+        started = ""
+        values: dict[str, Value] = {}
+        if new.started_ms is not None:
+            started, values = ", started_ms = :started", {":started": {"N": str(new.started_ms)}}
         return self._update(
             new,
             "SET #status = :status, attempt = :attempt, lease = :lease, "
-            "lease_until_ms = :until, started_ms = :started REMOVE due_ms",
+            f"lease_until_ms = :until{started} REMOVE due_ms",
             "#status = :seen_status AND attempt = :seen_attempt AND lease = :seen_lease",
             {
                 ":status": {"S": new.status},
                 ":attempt": {"N": str(new.attempt)},
                 ":lease": {"S": new.lease},
                 ":until": {"N": str(new.lease_until_ms)},
-                ":started": {"N": str(new.started_ms)},
                 ":seen_status": {"S": old.status},
                 ":seen_attempt": {"N": str(old.attempt)},
                 ":seen_lease": {"S": old.lease},
+                **values,
             },
             is_mine=lambda found: found.lease == new.lease,
         )
@@ -111,7 +118,7 @@ class RunStore:
             failure: why the last one failed, if it did.
 
         Returns:
-            False when the lease was lost; nothing is changed then.
+            False when the lease was lost, or the run is to be cancelled; nothing is changed then.
         """
         kept_s = due_ms // 1000 + self.retention_s
         values: dict[str, Value] = {
@@ -135,7 +142,7 @@ class RunStore:
         return self._update(
             run,
             update,
-            "lease = :mine AND #status = :running",
+            _MINE + _NOT_CANCELLED,
             values,
             names=names,
             is_mine=lambda found: (
@@ -151,7 +158,8 @@ class RunStore:
             ended: the same with its final status, output and `ended_ms`.
 
         Returns:
-            False when the lease was lost; nothing is changed then.
+            False when the lease was lost, or the run is to be cancelled and this is another end;
+            nothing is changed then.
         """
         output = ended.output or "null"
         place = "#output = :output"
@@ -165,7 +173,7 @@ class RunStore:
             run,
             f"SET #status = :status, ended_ms = :ended, lease_until_ms = :zero, {place} "
             f"REMOVE {removed}",
-            "lease = :mine AND #status = :running",
+            _MINE if ended.status == Status.CANCELLED else _MINE + _NOT_CANCELLED,
             {
                 ":status": {"S": ended.status},
                 ":ended": {"N": str(ended.ended_ms)},
@@ -177,6 +185,39 @@ class RunStore:
             names=("#status", "#output"),
             is_mine=lambda found: found.lease == run.lease and found.status == ended.status,
         )
+
+    def cancel(self, env: str, run_id: str, reason: str) -> Run | None:
+        """Note that a run is to be cancelled, unless it has ended or that is noted already.
+
+        Returns:
+            The run as it now stands; None if there is none.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        try:
+            answer: Any = client("dynamodb").update_item(
+                TableName=self.table,
+                Key=item_key(env, run_id),
+                UpdateExpression="SET cancel_reason = :reason",
+                ConditionExpression="#status IN (:scheduled, :running)" + _NOT_CANCELLED,
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues={
+                    ":reason": {"S": reason},
+                    ":scheduled": {"S": Status.SCHEDULED},
+                    ":running": {"S": Status.RUNNING},
+                },
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise unavailable("the run could not be cancelled", error) from error
+            old: Any = error.response.get("Item")
+            return self.run_of(env, old) if old else None
+        except AWS_ERRORS as error:
+            raise unavailable("the run could not be cancelled", error) from error
+        return self.run_of(env, answer["Attributes"])
 
     def get(self, env: str, run_id: str, now_ms: int | None = None) -> Run | None:
         """The run with that id, if there is one.
@@ -310,6 +351,7 @@ class RunStore:
             lease_until_ms=int(item["lease_until_ms"]["N"]),
             output=text("output"),
             output_key=text("output_key"),
+            cancel_reason=text("cancel_reason"),
         )
 
 

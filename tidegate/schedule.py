@@ -74,6 +74,28 @@ class Delivery:
         except AWS_ERRORS as error:
             raise unavailable("a delayed message could not be arranged", error) from error
 
+    def forget(self, due_ms: int, name: str) -> None:
+        """Have a message not delivered, where that can be done; it is harmless if it comes.
+
+        Args:
+            due_ms, name: as they were given to `at`.
+
+        Raises:
+            PlatformError: Scheduler did not answer.
+        """
+        if due_ms - self.clock.now_ms() <= SCHEDULER_LEAD_MS:
+            return
+        try:
+            client("scheduler").delete_schedule(
+                Name=f"{name}-{due_ms}", GroupName=self.schedule_group
+            )
+        except ClientError as error:
+            # SQS has the message, or it has been delivered.
+            if error_code(error) != "ResourceNotFoundException":
+                raise unavailable("a delayed message could not be recalled", error) from error
+        except AWS_ERRORS as error:
+            raise unavailable("a delayed message could not be recalled", error) from error
+
     def _schedule(self, due_ms: int, text: str, name: str) -> None:
         moment = datetime.fromtimestamp((due_ms - SCHEDULER_LEAD_MS) // 1000, UTC)
         try:

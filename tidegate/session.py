@@ -103,7 +103,10 @@ class Session:
                 "call the steps one after the other in the function itself"
             )
         step = self.ids.next(name)
-        return step, self.journal.recall(step, op)
+        record = self.journal.recall(step, op)
+        if record is None and self.journal.stopped:
+            self._suspend()
+        return step, record
 
     def outcome(self, record: StepRecord) -> Any:
         """The value of a step.
@@ -128,6 +131,9 @@ class Session:
         if self.planned is not None:
             self.branches_pending += 1
             raise BranchPending
+        self._suspend()
+
+    def _suspend(self) -> NoReturn:
         self.interrupted = True
         raise Suspended
 
@@ -152,10 +158,9 @@ class Session:
         return call
 
     def check_time(self) -> None:
-        """Suspend when the invocation's time is nearly up; another one goes on from here."""
-        if self.journal.must_hand_over():
-            self.interrupted = True
-            raise Suspended
+        """Suspend when no new step may begin: another invocation goes on here, or nothing does."""
+        if self.journal.stopped or self.journal.must_hand_over():
+            self._suspend()
 
     def typed(self, value: Any, output_type: Any) -> Any:
         """A step's value as the type that the function asked for."""

@@ -47,10 +47,19 @@ class Runs(Protocol):
     def release(
         self, run: Run, due_ms: int, *, attempt: int, failure: Failure | None = None
     ) -> bool:
-        """Give up the lease until the run is due; False when the lease was lost."""
+        """Give up the lease until the run is due.
+
+        False when the lease was lost, or the run is to be cancelled.
+        """
 
     def end(self, run: Run, ended: Run) -> bool:
-        """End a run; False when the lease was lost."""
+        """End a run.
+
+        False when the lease was lost, or the run is to be cancelled and this is another end.
+        """
+
+    def cancel(self, env: str, run_id: str, reason: str) -> Run | None:
+        """Note that a run is to be cancelled, unless it has ended; gives it as it now stands."""
 
     def get(self, env: str, run_id: str) -> Run | None:
         """The run with that id, if there is one."""
@@ -64,6 +73,9 @@ class Queue(Protocol):
 
     def at(self, due_ms: int, text: str, name: str) -> None:
         """Have a message delivered at a time (UTC ms), or a little earlier."""
+
+    def forget(self, due_ms: int, name: str) -> None:
+        """Have such a message not delivered, where that can be done; it is harmless if it is."""
 
 
 @dataclass(frozen=True)

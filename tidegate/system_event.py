@@ -7,11 +7,13 @@ from typing import Any
 from tidegate.encoding import decode
 from tidegate.event import AcceptedEvent, event_body
 from tidegate.ids import derived_ulid
+from tidegate.invocation import Invocation
 from tidegate.manifest import Manifest
 from tidegate.run import Failure, Run, Status, failure_of
 
 FINISHED = "inngest/function.finished"
 FAILED = "inngest/function.failed"
+CANCELLED = "inngest/function.cancelled"
 
 
 def announcements(
@@ -20,8 +22,9 @@ def announcements(
     """The system events of a run that has ended, as far as any function is triggered by them.
 
     Announcing again is harmless: the ids are derived from the run. Runs that were themselves
-    started by one of these events announce nothing, or two functions could call each other for
-    ever. An event that no function wants is not published, so a run costs nothing for it.
+    started by an end announce nothing, and those that were started by a cancellation no other one,
+    or two functions could call each other for ever. An event that no function wants is not
+    published, so a run costs nothing for it.
 
     Args:
         run: the ended run.
@@ -31,7 +34,11 @@ def announcements(
     """
     if event.name in (FINISHED, FAILED):
         return []
-    names = [FAILED, FINISHED] if run.status == Status.FAILED else [FINISHED]
+    names = [FINISHED]
+    if run.status == Status.FAILED:
+        names = [FAILED, FINISHED]
+    elif run.status == Status.CANCELLED and event.name != CANCELLED:
+        names = [CANCELLED, FINISHED]
     return [_event(name, run, event, output) for name in names if manifest.listens_to(name)]
 
 
@@ -48,8 +55,11 @@ def _event(name: str, run: Run, event: AcceptedEvent, output: str | None) -> Acc
     }
     if run.status == Status.FAILED:
         data["error"] = _error(failure_of(output))
-    else:
+    elif run.status == Status.COMPLETED:
         data["result"] = decode(output or "null")
+    invocation = Invocation.of(event)
+    if invocation is not None:
+        data["correlation_id"] = f"{invocation.run_id}.{invocation.step_hash}"
     return AcceptedEvent(
         internal_id=internal_id,
         env=run.env,
@@ -59,7 +69,7 @@ def _event(name: str, run: Run, event: AcceptedEvent, output: str | None) -> Acc
         body=event_body(
             name=name,
             data=data,
-            event_id=run.id if name == FAILED else internal_id,
+            event_id=internal_id if name == FINISHED else run.id,
             ts=ended_ms,
         ),
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.encoding import decode, encode
 from tidegate.event import AcceptedEvent
+from tidegate.expression import Expression, compile_expression
 from tidegate.step import Op, StepId
 
 # An event may have been sent a moment before the function came to wait for it.
@@ -36,13 +37,20 @@ class Condition:
     meaning: str = ""
 
     @classmethod
-    def of(cls, if_exp: str | None, match: str | None, started_by: Mapping[str, Any]) -> Condition:
+    def of(
+        cls,
+        if_exp: str | None,
+        match: str | None,
+        started_by: Mapping[str, Any],
+        read: Callable[[str], Expression] = compile_expression,
+    ) -> Condition:
         """The condition that a function asks for.
 
         Args:
             if_exp: a CEL expression.
             match: the path of a field.
             started_by: the event that started the run.
+            read: reads an expression.
 
         Raises:
             ConfigurationError: the expression cannot be read.
@@ -50,10 +58,7 @@ class Condition:
         condition = cls(match=match or "", value=_value_at(match, started_by) if match else None)
         if not if_exp:
             return condition
-        # It takes a while to load, and most functions need none.
-        from tidegate.expression import compile_expression
-
-        compiled = compile_expression(if_exp)
+        compiled = read(if_exp)
         return replace(condition, expression=compiled.text, meaning=compiled.meaning)
 
     def holds(self, started_by: Mapping[str, Any], incoming: Mapping[str, Any], ms: int) -> bool:
@@ -71,8 +76,6 @@ class Condition:
             return False
         if not self.expression:
             return True
-        from tidegate.expression import Expression
-
         expression = Expression(self.expression, self.meaning)
         return expression.matches(event=started_by, async_event=incoming, now_ms=ms)
 
@@ -144,6 +147,9 @@ class Wait:
         event_id: the internal id of the event that started the run.
         event_name: the name of the event that is waited for; empty for the end of a run.
         condition: which events of that name.
+        stored_ms: when it was stored, UTC ms; a run's cancellation is listened for from before
+            that on.
+        cancels: whether what is waited for cancels the run.
     """
 
     env: str
@@ -157,16 +163,26 @@ class Wait:
     event_id: str
     event_name: str = ""
     condition: Condition = Condition()
+    stored_ms: int = 0
+    cancels: bool = False
 
     @property
     def key(self) -> WaitKey:
         """What it is found by."""
         return WaitKey(self.env, self.event_name, self.run_id, self.step.hashed)
 
+    @property
+    def first_ms(self) -> int:
+        """From when on events count, UTC ms.
+
+        What is waited for may have come a moment before; what cancels a run comes after its event.
+        """
+        return self.since_ms if self.cancels else self.since_ms - GRACE_MS
+
     def is_in_time(self, event: AcceptedEvent) -> bool:
-        """Whether an event other than the run's own came during this wait, or a moment before."""
-        in_time = self.since_ms - GRACE_MS <= event.received_ms < self.due_ms
-        return in_time and event.internal_id != self.event_id
+        """Whether an event other than the run's own counts, by when it was received."""
+        is_in_time = self.first_ms <= event.received_ms < self.due_ms
+        return is_in_time and event.internal_id != self.event_id
 
 
 @dataclass(frozen=True)

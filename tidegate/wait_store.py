@@ -127,6 +127,8 @@ def _item(wait: Wait) -> dict[str, Value]:
         "message": {"S": wait.message},
         "event_id": {"S": wait.event_id},
         "condition": {"S": wait.condition.encode()},
+        "stored_ms": {"N": str(wait.stored_ms)},
+        "cancels": {"BOOL": wait.cancels},
         # For cleaning up alone: when a wait is over is told by `due_ms`.
         "expires_at": {"N": str(wait.due_ms // 1000 + _DAY_S)},
     }
@@ -145,4 +147,6 @@ def _wait_of(item: Mapping[str, Any]) -> Wait:
         event_id=item["event_id"]["S"],
         event_name=item["event_name"]["S"],
         condition=Condition.decode(item["condition"]["S"]),
+        stored_ms=int(item["stored_ms"]["N"]),
+        cancels=item["cancels"]["BOOL"],
     )

@@ -9,17 +9,20 @@ stores may lie on either side of that moment, so the events of that time are loo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from tidegate.admission import Admission
+from tidegate.cancel import Cancel
 from tidegate.effect import Invoke, WaitForEvent
 from tidegate.encoding import decode
-from tidegate.event import AcceptedEvent
-from tidegate.invocation import Invocation, invoked_event, result_of, unknown_memo
+from tidegate.event import RESERVED_PREFIX, AcceptedEvent
+from tidegate.invocation import INVOKED, Invocation, invoked_event, result_of, unknown_memo
 from tidegate.manifest import Manifest
 from tidegate.message import EventMessage
 from tidegate.run import Run
-from tidegate.step import Op, StepRecord
+from tidegate.step import Op, StepId, StepRecord
 from tidegate.stores import Looks
 from tidegate.wait import Condition, Wait, WaitKey
 from tidegate.wake import Waker
@@ -54,18 +57,11 @@ class Waiting:
             ConfigurationError: the expression cannot be read.
             PlatformError: the wait could not be stored.
         """
-        wait = Wait(
-            env=run.env,
-            run_id=run.id,
-            function_id=run.function_id,
-            step=effect.step,
-            op=Op.WAIT_FOR_EVENT,
-            since_ms=now_ms,
-            due_ms=effect.until_ms,
-            message=self._message(event, effect.until_ms, now_ms),
-            event_id=event.internal_id,
+        condition = self._condition(run, event, effect.if_exp, effect.match)
+        wait = replace(
+            self._wait(run, event, effect.step, Op.WAIT_FOR_EVENT, effect.until_ms, now_ms),
             event_name=effect.event_name,
-            condition=Condition.of(effect.if_exp, effect.match, decode(event.body)),
+            condition=condition,
         )
         self.waker.waits.put(wait)
         self.looks.ask(wait.key)
@@ -85,21 +81,50 @@ class Waiting:
         target = self.manifest.function(function_id)
         if target is None:
             return unknown_memo(function_id)
-        wait = Wait(
-            env=run.env,
-            run_id=run.id,
-            function_id=run.function_id,
-            step=effect.step,
-            op=Op.INVOKE,
-            since_ms=now_ms,
-            due_ms=effect.until_ms,
-            message=self._message(event, effect.until_ms, now_ms),
-            event_id=event.internal_id,
-        )
+        wait = self._wait(run, event, effect.step, Op.INVOKE, effect.until_ms, now_ms)
         self.waker.waits.put(wait)
         invoked = invoked_event(run, effect, target.id, caller_app_id, now_ms)
         self.admission.deliver_to(target.id, invoked)
+        # Whoever is triggered by invocations and invokes would start itself for ever.
+        if not event.name.startswith(RESERVED_PREFIX) and self.manifest.listens_to(INVOKED):
+            self.admission.deliver([invoked])
         return None
+
+    def listen_for_cancels(
+        self, run: Run, event: AcceptedEvent, cancels: Sequence[Cancel], now_ms: int
+    ) -> None:
+        """Let events cancel a run that has just been recorded. Doing it again is harmless.
+
+        Args:
+            run: the run.
+            event: the event that started it; what was received after it cancels the run.
+            cancels: what cancels it.
+            now_ms: the time, UTC ms.
+
+        Raises:
+            PlatformError: not all could be stored.
+        """
+        for number, cancel in enumerate(cancels):
+            due_ms = max(event.received_ms, event.ts) + cancel.listening_ms
+            wait = replace(
+                self._wait(run, event, _cancel_step(number), Op.WAIT_FOR_EVENT, due_ms, now_ms),
+                since_ms=event.received_ms,
+                event_name=cancel.event,
+                condition=self._condition(run, event, cancel.if_exp, None),
+                cancels=True,
+            )
+            self.waker.waits.put(wait)
+            self.looks.ask(wait.key)
+
+    def stop_cancels(self, run: Run, cancels: Sequence[Cancel]) -> None:
+        """Let no event cancel a run any more.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        for number, cancel in enumerate(cancels):
+            step = _cancel_step(number)
+            self.waker.waits.delete(WaitKey(run.env, cancel.event, run.id, step.hashed))
 
     def stop(self, run: Run, record: StepRecord) -> None:
         """Forget what a step of a run waits for.
@@ -128,10 +153,37 @@ class Waiting:
         if wait is not None:
             self.waker.complete(wait, *result_of(run, output))
 
+    def _wait(
+        self, run: Run, event: AcceptedEvent, step: StepId, op: Op, due_ms: int, now_ms: int
+    ) -> Wait:
+        return Wait(
+            env=run.env,
+            run_id=run.id,
+            function_id=run.function_id,
+            step=step,
+            op=op,
+            since_ms=now_ms,
+            due_ms=due_ms,
+            message=self._message(event, due_ms, now_ms),
+            event_id=event.internal_id,
+            stored_ms=now_ms,
+        )
+
+    def _condition(
+        self, run: Run, event: AcceptedEvent, if_exp: str | None, match: str | None
+    ) -> Condition:
+        read = partial(self.manifest.expression, run.function_id)
+        return Condition.of(if_exp, match, decode(event.body), read)
+
     def _message(self, event: AcceptedEvent, due_ms: int, now_ms: int) -> str:
         """The message that resumes the run of an event, its large body kept until then."""
         payloads = self.waker.runs.payloads
         return EventMessage.of(event).kept_until(due_ms, now_ms, payloads).encode()
+
+
+def _cancel_step(number: int) -> StepId:
+    """Stands in for a step where a cancellation is listened for; no step has an empty name."""
+    return StepId("", number)
 
 
 @dataclass(frozen=True)

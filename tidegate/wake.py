@@ -58,8 +58,7 @@ class Waker:
                 event_name=wait.event_name,
             )
             self.steps.put(run, record)
-            message = EventMessage.decode(wait.message)
-            self.bus.send_to(wait.function_id, replace(message, wakes=True))
+            self._wake(wait)
             logger.info(
                 "run woken",
                 extra={
@@ -69,3 +68,22 @@ class Waker:
                 },
             )
         self.waits.delete(wait.key)
+
+    def cancel(self, wait: Wait, reason: str) -> None:
+        """Cancel the run of a wait, wake it so that it ends, and forget the wait.
+
+        Args:
+            wait: the wait.
+            reason: why, for people.
+
+        Raises:
+            PlatformError: it was not all done; repeating the call is safe.
+        """
+        run = self.runs.cancel(wait.env, wait.run_id, reason)
+        if run is not None and not run.has_ended:
+            self._wake(wait)
+        self.waits.delete(wait.key)
+
+    def _wake(self, wait: Wait) -> None:
+        message = EventMessage.decode(wait.message)
+        self.bus.send_to(wait.function_id, replace(message, wakes=True))

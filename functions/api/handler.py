@@ -7,6 +7,8 @@ from typing import Any
 
 from tidegate.api import Api
 from tidegate.aws import client
+from tidegate.bus import Bus
+from tidegate.cancelling import Canceller
 from tidegate.clock import SystemClock
 from tidegate.event_store import EventStore
 from tidegate.key import keys_of
@@ -17,16 +19,16 @@ from tidegate.run_store import RunStore
 from tidegate.settings import Settings
 
 log_to_cloudwatch()
-settings = Settings.read(os.environ, "events_table", "runs_table", "bucket", "manifest")
+settings = Settings.read(
+    os.environ, "events_table", "runs_table", "topic_arn", "bucket", "manifest"
+)
 clock = SystemClock()
 payloads = PayloadStore(settings.bucket)
-api = Api(
-    keys_of(settings, clock),
-    EventStore(settings.events_table, payloads, settings.retention_s, clock),
-    RunStore(settings.runs_table, payloads, clock, settings.retention_s),
-    Manifest.read(settings.manifest),
-    clock,
-)
+manifest = Manifest.read(settings.manifest)
+events = EventStore(settings.events_table, payloads, settings.retention_s, clock)
+runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
+canceller = Canceller(runs, events, Bus(settings.topic_arn, clock, manifest))
+api = Api(keys_of(settings, clock), events, runs, canceller, manifest, clock)
 # Made while the Lambda starts, when it has a full processor, not during the first request.
 client("dynamodb")
 

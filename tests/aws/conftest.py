@@ -14,6 +14,7 @@ from tidegate import registry
 from tidegate.admission import Admission
 from tidegate.aws import client
 from tidegate.bus import Bus
+from tidegate.cancelling import Canceller
 from tidegate.dedup import DedupTable
 from tidegate.engine import Engine
 from tidegate.event import check_events
@@ -78,6 +79,10 @@ class Stage:
     @property
     def waker(self) -> Waker:
         return Waker(self.runs, self.steps, self.waits, self.bus, self.clock)
+
+    @property
+    def canceller(self) -> Canceller:
+        return Canceller(self.runs, self.store, self.bus)
 
     @property
     def matcher(self) -> Matcher:

@@ -25,9 +25,9 @@ TIMEOUT_MS = 120_000
 class Deployed:
     """A function on a stage, and its runs."""
 
-    def __init__(self, stage: Stage, handler: Handler, **options: Any) -> None:
+    def __init__(self, stage: Stage, handler: Handler, *others: Function, **options: Any) -> None:
         function = function_of(handler, **options)
-        stage.deploy(function)
+        stage.deploy(function, *others)
         self._run(stage, function)
 
     @classmethod

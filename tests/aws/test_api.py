@@ -367,13 +367,40 @@ def test_what_is_not_there(rest: Rest, subtests: pytest.Subtests) -> None:
 
 def test_other_methods(rest: Rest, subtests: pytest.Subtests) -> None:
     event = f"/v1/events/{UNKNOWN}"
-    for path in ("/v1/events", event, f"{event}/runs", f"/v1/runs/{UNKNOWN}", "/v1/functions"):
-        for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"):
+    run = f"/v1/runs/{UNKNOWN}"
+    for path in ("/v1/events", event, f"{event}/runs", run, "/v1/functions"):
+        allowed = {"GET", "DELETE"} if path == run else {"GET"}
+        for method in {"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"} - allowed:
             with subtests.test(path, method=method):
                 answer = rest.get(path, method=method)
                 assert answer.status == answer.body["status"] == 405
-                assert answer.headers["allow"] == "GET"
+                assert answer.headers["allow"] == ", ".join(sorted(allowed))
                 assert answer.body["data"] is None
+
+
+def test_a_run_is_cancelled(stage: Stage, rest: Rest) -> None:
+    [event_id] = stage.send({"name": "app/a"})
+    run = start(stage, event_id)
+    answer = rest.get(f"/v1/runs/{run.id}", method="DELETE")
+    assert answer.status == 200
+    assert (answer.data["run_id"], answer.data["status"]) == (run.id, "Running")
+    cancelled = stage.runs.get(ENV, run.id)
+    assert cancelled is not None
+    assert cancelled.cancel_reason == "by a call of the REST API"
+    assert rest.get(f"/v1/runs/{UNKNOWN}", method="DELETE").status == 404
+    assert rest.get("/v1/runs/nonsense", method="DELETE").status == 400
+
+
+def test_an_ended_run_stays_as_it_is(stage: Stage, rest: Rest) -> None:
+    [event_id] = stage.send({"name": "app/a"})
+    run = start(stage, event_id)
+    end(stage, run, Status.COMPLETED, "done")
+    answer = rest.get(f"/v1/runs/{run.id}", method="DELETE")
+    assert (answer.status, answer.data["status"], answer.data["output"]) == (
+        200,
+        "Completed",
+        "done",
+    )
 
 
 def test_storage_that_does_not_answer_is_503(
@@ -426,7 +453,7 @@ def test_requests_at_the_same_time_get_their_own_answers(stage: Stage) -> None:
 
     second = Thread(target=ask, args=["second"])
     keys = KeysThatAreAskedForTwice(second)
-    api = Api(keys, stage.store, stage.runs, Manifest(functions=()), stage.clock)
+    api = Api(keys, stage.store, stage.runs, stage.canceller, Manifest(functions=()), stage.clock)
     ask("first")
     second.join()
     assert names == {"first": ["first"], "second": ["second"]}

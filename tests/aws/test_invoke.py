@@ -29,6 +29,7 @@ from tidegate.function import Function
 from tidegate.invocation import Invocation
 from tidegate.message import EventMessage
 from tidegate.run import Run, Status
+from tidegate.trigger import TriggerEvent
 
 
 def callee(handler: Callable[[ContextSync], Any], **options: Any) -> Function:
@@ -387,3 +388,41 @@ def test_only_events_of_this_name_are_invocations() -> None:
     event = AcceptedEvent("i", ENV, "app/a", 0, 0, '{"data":{"_inngest":{"fn_id":"x"}}}')
     assert Invocation.of(event) is None
     assert EventMessage.of(event).wakes is False
+
+
+def test_functions_are_triggered_by_invocations_and_none_by_those_of_such_a_run(
+    stage: Stage,
+) -> None:
+    """Whoever is triggered by invocations and invokes would start itself for ever."""
+    seen: list[str] = []
+
+    def watching(ctx: ContextSync) -> None:
+        seen.append(ctx.event.data["_inngest"]["name"])
+        ctx.step.invoke_by_id("of the watcher", function_id="callee")
+
+    caller, called, watcher = Deployed.all(
+        stage,
+        function_of(lambda ctx: ctx.step.invoke_by_id("own", function_id="callee"), fn_id="caller"),
+        callee(lambda ctx: "done"),
+        function_of(
+            watching, fn_id="watcher", trigger=TriggerEvent(event="inngest/function.invoked")
+        ),
+    )
+    run = ended(caller, called, watcher)
+    assert output(stage, run) == "done"
+    assert seen[:1] == ["own"]
+    assert set(seen) == {"own"}
+    items = client("dynamodb").scan(TableName=stage.settings.runs_table)["Items"]
+    runs = [stage.runs.run_of(ENV, item).function_id for item in items]
+    assert sorted(runs) == ["test-callee", "test-callee", "test-caller", "test-watcher"]
+
+
+def test_a_function_that_is_triggered_by_invocations_and_invoked_runs_once(stage: Stage) -> None:
+    caller, called = deployed_pair(
+        stage,
+        lambda ctx: ctx.step.invoke_by_id("own", function_id="callee"),
+        callee(lambda ctx: "done", trigger=TriggerEvent(event="inngest/function.invoked")),
+    )
+    run = ended(caller, called)
+    assert output(stage, run) == "done"
+    assert only_run(called).status == Status.COMPLETED

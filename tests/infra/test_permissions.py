@@ -19,7 +19,13 @@ INGEST = {
 REST_API = {
     "StorageKeys": {"dynamodb:GetItem"},
     "StorageEvents": {"dynamodb:GetItem", "dynamodb:Query"},
-    "StorageRuns": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
+    "StorageRuns": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:GetItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+    },
+    "Events": {"sns:Publish"},
     "StoragePayloads": {"s3:ListBucket"},
     "StoragePayloads/*": {"s3:GetObject"},
     "RestApiLogs": LOGS,
@@ -28,7 +34,7 @@ MATCHER = {
     "WaitsQueue": {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"},
     "StorageWaits": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"},
     "StorageEvents": {"dynamodb:Query"},
-    "StorageRuns": {"dynamodb:GetItem"},
+    "StorageRuns": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
     "StorageSteps": {"dynamodb:PutItem"},
     "StoragePayloads": {"s3:ListBucket"},
     "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
@@ -62,7 +68,8 @@ def worker(function: str) -> dict[str, set[str]]:
         "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
         "Events": {"sns:Publish"},
         "arn:AWS::Partition:scheduler:AWS::Region:AWS::AccountId:schedule/SchedulesGroup/*": {
-            "scheduler:CreateSchedule"
+            "scheduler:CreateSchedule",
+            "scheduler:DeleteSchedule",
         },
         "SchedulesRole": {"iam:PassRole"},
         f"{function}WorkerLogs": LOGS,

@@ -90,7 +90,7 @@ class MemoryRuns:
     def release(
         self, run: Run, due_ms: int, *, attempt: int, failure: Failure | None = None
     ) -> bool:
-        """Give up the lease until the run is due; False when the lease was lost."""
+        """Give up the lease until the run is due; False when that may not be."""
         with self._lock:
             stored = self._runs.get((run.env, run.id))
             if stored is None:
@@ -98,6 +98,8 @@ class MemoryRuns:
             if not _is_leased(stored, run):
                 done = ("", due_ms, attempt)
                 return (stored.lease, stored.due_ms, stored.attempt) == done
+            if stored.cancel_reason is not None:
+                return False
             stored = replace(stored, attempt=attempt, lease="", lease_until_ms=0, due_ms=due_ms)
             if failure is not None:
                 stored = replace(stored, output=encode(failure.as_dict()), output_key=None)
@@ -105,7 +107,7 @@ class MemoryRuns:
             return True
 
     def end(self, run: Run, ended: Run) -> bool:
-        """End a run; False when the lease was lost."""
+        """End a run; False when that may not be."""
         output = ended.output or "null"
         key = payload_key(RUNS, run.env, run.id) if is_large(output) else None
         with self._lock:
@@ -114,6 +116,8 @@ class MemoryRuns:
                 return False
             if not _is_leased(stored, run):
                 return (stored.lease, stored.status) == (run.lease, ended.status)
+            if stored.cancel_reason is not None and ended.status != Status.CANCELLED:
+                return False
             if key is not None:
                 self.payloads.put(key, output)
             self._put(
@@ -128,6 +132,15 @@ class MemoryRuns:
                 )
             )
             return True
+
+    def cancel(self, env: str, run_id: str, reason: str) -> Run | None:
+        """Note that a run is to be cancelled, unless it has ended; gives it as it now stands."""
+        with self._lock:
+            stored = self._runs.get((env, run_id))
+            if stored is None or stored.has_ended or stored.cancel_reason is not None:
+                return stored
+            self._put(replace(stored, cancel_reason=reason))
+            return self._runs[env, run_id]
 
     def get(self, env: str, run_id: str) -> Run | None:
         """The run with that id, if there is one."""

@@ -116,6 +116,9 @@ class MemoryQueue:
         """Have a message delivered at a time (UTC ms)."""
         self.timeline.push(due_ms, self.function_id, text)
 
+    def forget(self, due_ms: int, name: str) -> None:
+        """Nothing is recalled: what comes for a run that has ended changes nothing."""
+
 
 @dataclass(frozen=True)
 class MemoryTopic:

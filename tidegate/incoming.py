@@ -1,0 +1,97 @@
+"""What a message of a function's queue stands for: the event that starts or resumes a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.event import AcceptedEvent
+from tidegate.function import Function
+from tidegate.ids import run_id_of
+from tidegate.invocation import INVOKED, Invocation
+from tidegate.manifest import Manifest
+from tidegate.message import CronMessage, EventMessage
+from tidegate.run import Run
+from tidegate.stores import Runs
+from tidegate.tick import SCHEDULED_TIMER, tick_event
+from tidegate.trigger import TriggerEvent
+from tidegate.trigger_check import holds
+
+logger = logging.getLogger("tidegate.engine")
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """Tells what of the messages of a function's queue concerns it.
+
+    Attributes:
+        function: the function.
+        runs: its runs' records.
+        store: stores an event that nobody else gets.
+        announce: stores and publishes system events.
+        manifest: knows who listens to them.
+    """
+
+    function: Function
+    runs: Runs
+    store: Callable[[Sequence[AcceptedEvent]], None]
+    announce: Callable[[Sequence[AcceptedEvent]], None]
+    manifest: Manifest
+
+    def run_of(self, head: AcceptedEvent) -> Run | None:
+        """The run of an event, if it is recorded; its body is not looked at."""
+        run_id = run_id_of(head.env, self.function.id, head.internal_id)
+        return self.runs.get(head.env, run_id)
+
+    def event_of(self, message: EventMessage) -> AcceptedEvent | None:
+        """The event in a message; None when the function does not want it.
+
+        A changed subscription filter takes up to 15 minutes to be effective, and no filter checks
+        everything, so what comes is checked again. A run that was started goes on, whatever has
+        become of the triggers since.
+
+        Raises:
+            DeadLetterError: its body is gone.
+            PlatformError: it could not be read.
+        """
+        head = message.event
+        triggers = [one for one in self.function.triggers if one.matches(head.name)]
+        if triggers or head.name == INVOKED:
+            event = message.with_body(self.runs.payloads)
+            if self._starts_with(event, triggers):
+                return event
+        if self.run_of(head) is not None:
+            return message.with_body(self.runs.payloads)
+        logger.debug("event not wanted", extra={"event_name": head.name})
+        return None
+
+    def event_of_tick(self, tick: CronMessage) -> AcceptedEvent | None:
+        """The event that a tick stands for, stored; None when the function has no such cron.
+
+        Raises:
+            PlatformError: it could not be stored.
+        """
+        trigger = next((t for t in self.function.crons if t.cron == tick.cron), None)
+        event = tick_event(tick, self.function.id, trigger.jitter_ms if trigger else 0)
+        if self.run_of(event) is not None:
+            # It resumes its run, whose event has been published before the run was recorded.
+            return event
+        if trigger is None:
+            logger.info(
+                "tick dropped: the function no longer has this cron",
+                extra={"function_id": self.function.id, "cron": tick.cron},
+            )
+            return None
+        if self.manifest.listens_to(SCHEDULED_TIMER):
+            self.announce([event])
+        else:
+            self.store([event])
+        return event
+
+    def _starts_with(self, event: AcceptedEvent, triggers: Sequence[TriggerEvent[Any]]) -> bool:
+        invocation = Invocation.of(event)
+        if invocation is not None and invocation.function_id == self.function.id:
+            return True
+        return any(holds(one, event, self.function.id, self.manifest) for one in triggers)
