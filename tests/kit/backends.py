@@ -152,9 +152,9 @@ class ProcessDied(BaseException):
 
 
 WRITES = {
-    "runs": ("create", "take", "release", "end"),
+    "runs": ("create", "take", "release", "end", "cancel"),
     "steps": ("put", "keep"),
-    "queue": ("at",),
+    "queue": ("at", "forget"),
     "dedup": ("claim",),
     "events": ("put", "put_payloads"),
     "topic": ("publish", "send_to"),

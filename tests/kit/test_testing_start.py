@@ -9,8 +9,9 @@ import pytest
 
 from tests.aws.deployed import function_of
 from tidegate import ContextSync, Event, EventModel, TriggerCron, TriggerEvent
+from tidegate.cancel import Cancel
 from tidegate.errors import ConfigurationError, RequestError
-from tidegate.testing import After, EndlessRunError, run
+from tidegate.testing import After, EndlessRunError, RunFailedError, run
 
 A = Event(name="app/a", data={"n": 1})
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,6 +64,20 @@ def test_events_of_declared_classes() -> None:
     assert result.value == 5
     assert [other.value for other in result.runs] == [7, 6]
     assert run(function, Paid(amount=8)).value == 8
+
+
+def test_an_event_of_later_cancels_a_run() -> None:
+    def handler(ctx: ContextSync) -> None:
+        ctx.step.wait_for_event("answer", event="app/b", timeout=3 * HOUR)
+
+    function = function_of(handler, cancel=[Cancel(event="app/stop")])
+    result = run(function, [A, After(HOUR, Event(name="app/stop"))])
+    assert (result.status, result.elapsed, result.output) == ("Cancelled", HOUR, None)
+    assert result.attempts == 1
+    assert result.steps["answer"].status == "Waiting"
+    with pytest.raises(RunFailedError, match="cancelled"):
+        result.raise_for_status()
+    assert run(function, [A, After(4 * HOUR, Event(name="app/stop"))]).status == "Completed"
 
 
 @pytest.mark.parametrize(

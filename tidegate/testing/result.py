@@ -64,9 +64,10 @@ class Result:
         function_id: the function.
         run_id: the run; the same in every execution of the same test.
         event: the event that started it, as the function saw it.
-        status: `Completed` or `Failed`.
-        output: what the function returned, as plain JSON data; None if it failed.
-        error: what it failed with: `name`, `message`, `stack`; None if it completed.
+        status: `Completed`, `Failed` or `Cancelled`.
+        output: what the function returned, as plain JSON data; None if it did not complete.
+        error: what it failed with, or why it was cancelled: `name`, `message`, `stack`; None if it
+            completed.
         steps: its steps by id, `id:1`, `id:2` for repeated use, in the function's order.
         attempts: how often the function was tried: once, and once more after each time it raised.
             Steps have attempts of their own.
@@ -132,7 +133,7 @@ def result_of(
         began_ms: when the first event was sent, UTC ms.
     """
     ended_ms = run.ended_ms or run.queued_ms
-    has_failed = run.status == Status.FAILED
+    has_failed = run.status != Status.COMPLETED
     steps = {
         step_key(step): _step_result(records[step.hashed], kind, ended_ms)
         for step, kind in seen.kinds.items()
@@ -146,7 +147,7 @@ def result_of(
         output=None if has_failed else decode(output or "null"),
         error=failure_of(output) if has_failed else None,
         steps=steps,
-        attempts=len(seen.failures) + (not has_failed),
+        attempts=len(seen.failures) + (run.status != Status.FAILED and seen.calls > 0),
         calls=seen.calls,
         sent=tuple(sent for step in seen.kinds if step in seen.sent for sent in seen.sent[step]),
         started_at=_moment(run.started_ms or run.queued_ms),
