@@ -343,6 +343,8 @@ class Player:
             self._take()
             turn = min(self._on_the_way, key=self._due_ms, default=None)
             due_ms = self._due_ms(turn) if turn is not None else None
+            if due_ms is None and self._has_ended():
+                break
             if to_come and (due_ms is None or to_come[0][0] <= due_ms):
                 backend.clock.ms = max(backend.clock.ms, to_come[0][0])
                 one = to_come.pop(0)[1]
@@ -368,6 +370,10 @@ class Player:
             self.executed_again,
             [found for run_id in invoked if (found := backend.runs.get(ENV, run_id))],
         )
+
+    def _has_ended(self) -> bool:
+        run = self.backend.runs.get(ENV, self.run_id)
+        return run is not None and run.has_ended
 
     def _take(self) -> None:
         """Take what was sent."""
