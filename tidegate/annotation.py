@@ -12,13 +12,17 @@ from tidegate.event_model import EventModel
 
 
 def annotation_fault(
-    handler: Callable[..., Any], models: Sequence[type[EventModel] | None]
+    handler: Callable[..., Any],
+    models: Sequence[type[EventModel] | None],
+    *,
+    can_have_class: bool = True,
 ) -> str | None:
     """What is wrong with how a function's context is annotated; None if nothing, or nothing known.
 
     Args:
         handler: the function.
         models: the class of each of its triggers; None where the data is a dict.
+        can_have_class: whether its trigger is the user's to change.
     """
     annotation = _context_annotation(handler)
     context = get_origin(annotation) or annotation
@@ -32,7 +36,7 @@ def annotation_fault(
     # Without a class in any trigger, the trigger rather than the annotation is what lacks it.
     remedy = (
         f"annotate it {context.__name__}[{expected}]"
-        if any(models)
+        if any(models) or not can_have_class
         else f"pass TriggerEvent(event={_name(accepted[0])})"
     )
     return (

@@ -81,7 +81,7 @@ def _introduction(server: DevServer) -> str:
     lines = [f"Tidegate dev server  {url}", "", "Functions"]
     for function in server.functions:
         starts = [t.event for t in function.triggers] + [t.cron for t in function.crons]
-        lines.append(f"  {function.id:<{width}}  {', '.join(starts)}")
+        lines.append(f"  {function.id:<{width}}  {', '.join(starts) or 'when invoked'}")
     name = _example_name(server)
     event = json.dumps({"name": name, "data": _example_data(server, name)})
     lines += [

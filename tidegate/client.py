@@ -10,6 +10,7 @@ from typing import Any, overload
 from urllib.parse import quote, urlsplit
 
 from tidegate import registry
+from tidegate.cancel import Cancel, Timeouts
 from tidegate.context import Logger
 from tidegate.cron import TriggerCron
 from tidegate.errors import ConfigurationError, EventKeyUnspecifiedError
@@ -144,6 +145,10 @@ class Client:
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
+        idempotency: str | None = None,
+        on_failure: HandlerOf[dict[str, Any]] | None = None,
+        cancel: Sequence[Cancel] = (),
+        timeouts: Timeouts | None = None,
     ) -> Callable[[HandlerOf[T]], Function]: ...
 
     @overload
@@ -155,6 +160,10 @@ class Client:
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
+        idempotency: str | None = None,
+        on_failure: HandlerOf[dict[str, Any]] | None = None,
+        cancel: Sequence[Cancel] = (),
+        timeouts: Timeouts | None = None,
     ) -> Callable[[HandlerOf[dict[str, Any]]], Function]: ...
 
     @overload
@@ -166,6 +175,10 @@ class Client:
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
+        idempotency: str | None = None,
+        on_failure: HandlerOf[dict[str, Any]] | None = None,
+        cancel: Sequence[Cancel] = (),
+        timeouts: Timeouts | None = None,
     ) -> Callable[[Handler], Function]: ...
 
     def create_function(
@@ -176,6 +189,10 @@ class Client:
         name: str | None = None,
         retries: int | None = None,
         max_steps: int = DEFAULT_MAX_STEPS,
+        idempotency: str | None = None,
+        on_failure: HandlerOf[dict[str, Any]] | None = None,
+        cancel: Sequence[Cancel] = (),
+        timeouts: Timeouts | None = None,
     ) -> Callable[[Handler], Function]:
         """A decorator that registers a function.
 
@@ -189,6 +206,12 @@ class Client:
             retries: how often it, and each of its steps, is tried again after a failure, 0 to 20;
                 4 by default.
             max_steps: how many steps a run may have, up to 10,000.
+            idempotency: an expression, such as `event.data.orderId`; of all events for which it
+                gives the same value, one alone starts a run, for 24 hours.
+            on_failure: called as a function of its own, `<fn_id>-failure`, when a run has failed
+                for good; its `ctx.event` is `inngest/function.failed`. See docs/functions.md.
+            cancel: the events that cancel a run, up to five.
+            timeouts: after how long a run that has not started, or not finished, is cancelled.
 
         Raises:
             ConfigurationError: with the function's file and line and what to change.
@@ -203,6 +226,10 @@ class Client:
                 name=name,
                 retries=retries,
                 max_steps=max_steps,
+                idempotency=idempotency,
+                on_failure=on_failure,
+                cancel=cancel,
+                timeouts=timeouts,
             )
             return registry.register(function)
 

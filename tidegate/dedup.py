@@ -1,4 +1,4 @@
-"""Deduplication: the first event with a sender's `id` wins for 24 hours.
+"""Deduplication: the first event with a sender's `id`, or a function's key, wins for 24 hours.
 
 first arrival                                  24 h later
 │ put: absent, or expired → this event is new   │
@@ -24,21 +24,31 @@ _MAX_PLAIN_BYTES = 256
 
 @dataclass(frozen=True)
 class DedupTable:
-    """The table of sender's ids."""
+    """The table of senders' ids and of functions' idempotency keys."""
 
     name: str
 
     def claim(
-        self, env: str, sender_id: str, internal_id: str, event_name: str, now_ms: int
+        self,
+        env: str,
+        key: str,
+        internal_id: str,
+        event_name: str,
+        now_ms: int,
+        *,
+        function_id: str = "",
     ) -> Claim:
-        """Claim a sender's id for an event; the first claim wins for 24 hours.
+        """Claim a sender's id, or a key of a function, for an event.
+
+        The first claim wins for 24 hours.
 
         Args:
             env: the environment; the same id in another one is another id.
-            sender_id: the event's `id`.
+            key: the event's `id`, or the key.
             internal_id: the ULID that the event gets if it is the first.
             event_name: what the event is called.
             now_ms: UTC milliseconds.
+            function_id: the function whose key it is; empty for a sender's id.
 
         Raises:
             PlatformError: DynamoDB did not answer.
@@ -48,7 +58,7 @@ class DedupTable:
             client("dynamodb").put_item(
                 TableName=self.name,
                 Item={
-                    "pk": {"S": _key(env, sender_id)},
+                    "pk": {"S": _partition(env, key, function_id)},
                     "internal_id": {"S": internal_id},
                     "event_name": {"S": event_name},
                     "first_ms": {"N": str(now_ms)},
@@ -75,8 +85,10 @@ class DedupTable:
         return Claim(internal_id, True, event_name, now_ms)
 
 
-def _key(env: str, sender_id: str) -> str:
+def _partition(env: str, key: str, function_id: str) -> str:
+    # Neither an environment, as it is quoted, nor a function's id has a '#'.
+    space = f"{quote(env, safe='')}#{f'function#{function_id}#' if function_id else ''}"
     # A partition key has at most 2,048 bytes; a sender's id may be as long as a request.
-    if len(sender_id.encode()) > _MAX_PLAIN_BYTES:
-        return f"{quote(env, safe='')}#sha256#{hashlib.sha256(sender_id.encode()).hexdigest()}"
-    return f"{quote(env, safe='')}#id#{sender_id}"
+    if len(key.encode()) > _MAX_PLAIN_BYTES:
+        return f"{space}sha256#{hashlib.sha256(key.encode()).hexdigest()}"
+    return f"{space}id#{key}"

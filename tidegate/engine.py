@@ -22,6 +22,7 @@ from tidegate.errors import DeadLetterError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.host import Host
+from tidegate.idempotency import Idempotency
 from tidegate.ids import run_id_of
 from tidegate.incoming import Incoming
 from tidegate.journal import Journal, Steps
@@ -29,7 +30,7 @@ from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Failure, Run, Status
 from tidegate.step import StepRecord
-from tidegate.stores import Queue, Runs
+from tidegate.stores import Dedup, Queue, Runs
 from tidegate.waiting import RunWaits, Waiting
 
 # What is due sooner than this is waited for: SQS delays by whole seconds.
@@ -52,6 +53,7 @@ class Engine:
         runs: its runs' records.
         steps: the records of its runs' steps.
         waiting: what its runs wait for outside of themselves.
+        dedup: where idempotency keys are claimed.
         delivery: its queue, for attempts that are due later.
         store: stores an event that nobody else gets.
         announce: stores and publishes system events.
@@ -65,6 +67,7 @@ class Engine:
     runs: Runs
     steps: Steps
     waiting: Waiting
+    dedup: Dedup
     delivery: Queue
     store: Callable[[Sequence[AcceptedEvent]], None]
     announce: Callable[[Sequence[AcceptedEvent]], None]
@@ -81,6 +84,11 @@ class Engine:
         return Ending(
             self.function, self.runs, self.waiting, self.announce, self.manifest, self.clock
         )
+
+    @cached_property
+    def _idempotency(self) -> Idempotency:
+        stores = (self.dedup, self.runs, self.waiting)
+        return Idempotency(self.function, *stores, self.manifest, self.clock)
 
     def handle(self, message: Message, deadline_ms: int) -> None:
         """Do what is to be done about a message; when this returns, the message is done with.
@@ -103,18 +111,14 @@ class Engine:
             except DeadLetterError as error:
                 self._end_without_event(message, error, deadline_ms)
                 return
-        if event is None:
-            return
-        run = self._incoming.run_of(event) if message.wakes else None
-        if run is not None:
-            self._resume(run, event, message, deadline_ms)
-        else:
+        if event is not None:
             self._drive(event, message, deadline_ms)
 
     def _event_of(self, message: EventMessage) -> AcceptedEvent | None:
         """The event in a message; one that wakes a run starts none."""
         if not message.wakes:
-            return self._incoming.event_of(message)
+            event = self._incoming.event_of(message)
+            return event if event is not None and self._idempotency.admits(event) else None
         if self._incoming.run_of(message.event) is None:
             return None
         return message.with_body(self.runs.payloads)

@@ -57,16 +57,32 @@ class Expression:
             ExpressionError: it has no answer; the message says why. It counts as no match.
         """
         values = {"event": event, "async": async_event, "vars": variables}
-        names = {name: MISSING if value is None else value for name, value in values.items()}
-        try:
-            value = evaluate(self.tree, Scope(names, now_ms))
-        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
-            raise ExpressionError(f"{self.text!r}: {error}") from error
+        value = self._evaluated(values, now_ms)
         if value is MISSING:
             return False
         if not isinstance(value, bool):
             raise ExpressionError(f"{self.text!r}: {refusal(value)}")
         return value
+
+    def value(self, *, event: Mapping[str, Any], now_ms: int) -> Any:
+        """What it gives: JSON, or a datetime, timedelta or bytes; None for a missing field.
+
+        Args:
+            event: `event`, as functions receive it.
+            now_ms: what `now()` is, UTC ms.
+
+        Raises:
+            ExpressionError: it has no answer; the message says why.
+        """
+        value = self._evaluated({"event": event, "async": None, "vars": None}, now_ms)
+        return None if value is MISSING else value
+
+    def _evaluated(self, values: Mapping[str, Any], now_ms: int) -> Any:
+        names = {name: MISSING if value is None else value for name, value in values.items()}
+        try:
+            return evaluate(self.tree, Scope(names, now_ms))
+        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+            raise ExpressionError(f"{self.text!r}: {error}") from error
 
 
 @lru_cache(maxsize=1024)

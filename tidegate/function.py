@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from tidegate.annotation import annotation_fault
@@ -30,7 +30,12 @@ HandlerOf = Callable[[ContextSync[T]], Any] | Callable[[Context[T]], Awaitable[A
 Handler = HandlerOf[Any]
 
 # It becomes part of resource names and of URLs.
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")
+MAX_ID_LENGTH = 128
+_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_ID_LENGTH - 1}}}\Z")
+
+# What announces that a run has failed for good; see system_event.py.
+FAILED = "inngest/function.failed"
+FAILURE_SUFFIX = "-failure"
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,9 @@ class Function:
         handler: the function itself.
         module: the module that registers it when imported.
         source: file and line of the handler, for messages.
+        idempotency: an expression that gives an event's key; for 24 hours one event of a key
+            starts a run.
+        on_failure: the function that is started when a run of this one has failed for good.
     """
 
     id: str
@@ -64,6 +72,8 @@ class Function:
     source: str
     cancel: tuple[Cancel, ...] = ()
     timeouts: Timeouts = NO_TIMEOUTS
+    idempotency: str | None = None
+    on_failure: Function | None = None
 
     @property
     def is_async(self) -> bool:
@@ -96,6 +106,8 @@ def make_function(
     max_steps: int = DEFAULT_MAX_STEPS,
     cancel: Sequence[Cancel] = (),
     timeouts: Timeouts | None = None,
+    idempotency: str | None = None,
+    on_failure: HandlerOf[dict[str, Any]] | None = None,
 ) -> Function:
     """A function, checked; `Client.create_function` has the meaning of the arguments.
 
@@ -107,11 +119,15 @@ def make_function(
     if isinstance(trigger, Sequence) and not isinstance(trigger, str):
         triggers = tuple(trigger)
     tries = DEFAULT_RETRIES if retries is None else retries
-    fault = _fault(handler, fn_id, triggers, tries) or _steps_fault(max_steps)
-    fault = fault or _cancel_fault(cancel, timeouts)
+    fault = (
+        _fault(handler, fn_id, triggers, tries)
+        or _steps_fault(max_steps)
+        or _cancel_fault(cancel, timeouts)
+        or _idempotency_fault(idempotency)
+    )
     if fault:
         raise ConfigurationError(f"{source}: function {fn_id!r}: {fault}")
-    return Function(
+    function = Function(
         id=f"{app_id}-{fn_id}",
         app_id=app_id,
         name=name or fn_id,
@@ -124,7 +140,58 @@ def make_function(
         source=source,
         cancel=tuple(cancel or ()),
         timeouts=timeouts or NO_TIMEOUTS,
+        idempotency=idempotency,
     )
+    if on_failure is None:
+        return function
+    return replace(function, on_failure=_failure_function(on_failure, function, fn_id))
+
+
+def _failure_function(handler: Any, function: Function, fn_id: str) -> Function:
+    """The function that `on_failure` of another one makes, as the official SDKs make it.
+
+    Raises:
+        ConfigurationError: the handler cannot be one, or the id becomes too long.
+    """
+    failure_id = fn_id + FAILURE_SUFFIX
+    fault = None
+    if not callable(handler):
+        fault = f"on_failure={handler!r} is no function; write def on_failure(ctx)"
+    elif len(failure_id) > MAX_ID_LENGTH:
+        most = MAX_ID_LENGTH - len(FAILURE_SUFFIX)
+        fault = (
+            f"on_failure makes a function {failure_id!r}, whose id is too long; "
+            f"use at most {most} characters"
+        )
+    elif not _takes_context(handler):
+        fault = "on_failure must take one argument, the context: def on_failure(ctx)"
+    else:
+        wrong = annotation_fault(handler, [None], can_have_class=False)
+        fault = f"on_failure: {wrong}" if wrong else None
+    if fault:
+        raise ConfigurationError(f"{function.source}: function {fn_id!r}: {fault}")
+    expression = f"event.data.function_id == '{function.id}'"
+    return Function(
+        id=function.id + FAILURE_SUFFIX,
+        app_id=function.app_id,
+        name=f"{function.name} (failure)",
+        triggers=(TriggerEvent(event=FAILED, expression=expression),),
+        crons=(),
+        retries=DEFAULT_RETRIES,
+        max_steps=DEFAULT_MAX_STEPS,
+        handler=handler,
+        # The handler may come from elsewhere; it is registered where its function is.
+        module=function.module,
+        source=f"{_source(handler)} (on_failure of {fn_id!r})",
+    )
+
+
+def _takes_context(handler: Handler) -> bool:
+    try:
+        inspect.signature(handler).bind(object())
+    except TypeError:
+        return False
+    return True
 
 
 def _fault(handler: Handler, fn_id: str, triggers: tuple[Any, ...], retries: Any) -> str | None:
@@ -143,9 +210,7 @@ def _fault(handler: Handler, fn_id: str, triggers: tuple[Any, ...], retries: Any
         return "a trigger is listed twice"
     if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= MAX_RETRIES:
         return f"retries={retries!r} is not a number from 0 to {MAX_RETRIES}"
-    try:
-        inspect.signature(handler).bind(object())
-    except TypeError:
+    if not _takes_context(handler):
         return "it must take one argument, the context: def f(ctx)"
     # The event of a cron has a dict for data.
     models = [t.model if isinstance(t, TriggerEvent) else None for t in triggers]
@@ -169,6 +234,13 @@ def _cancel_fault(cancel: Any, timeouts: Any) -> str | None:
     if not isinstance(timeouts, Timeouts | None):
         return f"timeouts={timeouts!r} is no Timeouts(start=…, finish=…)"
     return None
+
+
+def _idempotency_fault(expression: Any) -> str | None:
+    # It is read, as the triggers' expressions are, when the manifest is made.
+    if expression is None or (isinstance(expression, str) and expression.strip()):
+        return None
+    return f"idempotency={expression!r} is no expression; write it as 'event.data.orderId'"
 
 
 def check_app_id(app_id: str) -> None:

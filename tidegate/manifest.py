@@ -122,7 +122,8 @@ class FunctionManifest(BaseModel):
         crons: the times that start it.
         retries: how often it is tried again.
         timeout_s: how long one invocation of its Lambda may take, in seconds.
-        expressions: its triggers' and cancels' expressions, read already, so that no Lambda has to.
+        expressions: those of its triggers, its cancels and its idempotency, read already, so that
+            no Lambda has to.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -225,7 +226,7 @@ class Manifest(BaseModel):
         return any(t.matches(event_name) for f in self.functions for t in f.triggers)
 
     def expression(self, function_id: str, text: str) -> Expression:
-        """An expression of a function's trigger."""
+        """An expression of a function: of a trigger, or its idempotency."""
         described = self.function(function_id)
         known = described.expressions if described else ()
         return next((one for one in known if one.text == text), None) or compile_expression(text)
@@ -246,10 +247,13 @@ class Manifest(BaseModel):
 
 
 def _expressions(function: Function) -> tuple[Expression, ...]:
-    found = [trigger.expression for trigger in function.triggers]
-    found += [cancel.if_exp for cancel in function.cancel]
-    texts = {text: None for text in found if text is not None}
+    texts = [trigger.expression for trigger in function.triggers]
+    texts += [cancel.if_exp for cancel in function.cancel]
     try:
-        return tuple(map(compile_expression, texts))
+        return tuple(
+            compile_expression(text)
+            for text in dict.fromkeys([*texts, function.idempotency])
+            if text is not None
+        )
     except ConfigurationError as error:
         raise ConfigurationError(f"{function.source}: function {function.id!r}: {error}") from None

@@ -18,17 +18,19 @@ _functions: dict[str, Function] = {}
 
 
 def register(function: Function) -> Function:
-    """Add a function to what this process knows.
+    """Add a function, and the one that its failures start, to what this process knows.
 
     Raises:
-        ConfigurationError: another function already has this id.
+        ConfigurationError: another function already has such an id.
     """
-    other = _functions.get(function.id)
-    if other is not None and other.source != function.source:
-        raise ConfigurationError(
-            f"{function.source}: function id {function.id!r} is already taken by {other.source}"
-        )
-    _functions[function.id] = function
+    added = [one for one in (function, function.on_failure) if one is not None]
+    for one in added:
+        other = _functions.get(one.id)
+        if other is not None and other.source != one.source:
+            raise ConfigurationError(
+                f"{one.source}: function id {one.id!r} is already taken by {other.source}"
+            )
+    _functions.update({one.id: one for one in added})
     return function
 
 

@@ -80,7 +80,7 @@ class Queue(Protocol):
 
 @dataclass(frozen=True)
 class Claim:
-    """Who owns a sender's id.
+    """Who owns a sender's id, or a key of a function.
 
     Attributes:
         internal_id: the event that came first.
@@ -96,12 +96,19 @@ class Claim:
 
 
 class Dedup(Protocol):
-    """Who came first with a sender's id."""
+    """Who came first with a sender's id, or with a key of a function."""
 
     def claim(
-        self, env: str, sender_id: str, internal_id: str, event_name: str, now_ms: int
+        self,
+        env: str,
+        key: str,
+        internal_id: str,
+        event_name: str,
+        now_ms: int,
+        *,
+        function_id: str = "",
     ) -> Claim:
-        """Claim a sender's id for an event; the first claim wins for 24 hours."""
+        """Claim a sender's id, or a key of a function; the first claim wins for 24 hours."""
 
 
 class Events(Protocol):

@@ -6,13 +6,13 @@ from typing import Any
 
 from tidegate.encoding import decode
 from tidegate.event import AcceptedEvent, event_body
+from tidegate.function import FAILED as FAILED
 from tidegate.ids import derived_ulid
 from tidegate.invocation import Invocation
 from tidegate.manifest import Manifest
 from tidegate.run import Failure, Run, Status, failure_of
 
 FINISHED = "inngest/function.finished"
-FAILED = "inngest/function.failed"
 CANCELLED = "inngest/function.cancelled"
 
 

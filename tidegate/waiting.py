@@ -18,11 +18,18 @@ from tidegate.cancel import Cancel
 from tidegate.effect import Invoke, WaitForEvent
 from tidegate.encoding import decode
 from tidegate.event import RESERVED_PREFIX, AcceptedEvent
-from tidegate.invocation import INVOKED, Invocation, invoked_event, result_of, unknown_memo
+from tidegate.invocation import (
+    INVOKED,
+    Invocation,
+    failure_memo,
+    invoked_event,
+    result_of,
+    unknown_memo,
+)
 from tidegate.manifest import Manifest
 from tidegate.message import EventMessage
-from tidegate.run import Run
-from tidegate.step import Op, StepId, StepRecord
+from tidegate.run import Failure, Run
+from tidegate.step import Op, StepId, StepRecord, StepState
 from tidegate.stores import Looks
 from tidegate.wait import Condition, Wait, WaitKey
 from tidegate.wake import Waker
@@ -145,11 +152,7 @@ class Waiting:
         Raises:
             PlatformError: it could not be told; repeating the call is safe.
         """
-        invocation = Invocation.of(event)
-        if invocation is None:
-            return
-        key = WaitKey(run.env, "", invocation.run_id, invocation.step_hash)
-        wait = self.waker.waits.get(key)
+        wait = self._wait_of_caller(event)
         if wait is not None:
             self.waker.complete(wait, *result_of(run, output))
 
@@ -174,6 +177,27 @@ class Waiting:
     ) -> Condition:
         read = partial(self.manifest.expression, run.function_id)
         return Condition.of(if_exp, match, decode(event.body), read)
+
+    def refuse(self, event: AcceptedEvent, failure: Failure) -> None:
+        """Tell the caller of an invoked run that it does not start; as `report`.
+
+        Args:
+            event: the event that would have started it.
+            failure: why it does not.
+
+        Raises:
+            PlatformError: it could not be told; repeating the call is safe.
+        """
+        wait = self._wait_of_caller(event)
+        if wait is not None:
+            self.waker.complete(wait, StepState.FAILED, failure_memo(failure))
+
+    def _wait_of_caller(self, event: AcceptedEvent) -> Wait | None:
+        invocation = Invocation.of(event)
+        if invocation is None:
+            return None
+        key = WaitKey(event.env, "", invocation.run_id, invocation.step_hash)
+        return self.waker.waits.get(key)
 
     def _message(self, event: AcceptedEvent, due_ms: int, now_ms: int) -> str:
         """The message that resumes the run of an event, its large body kept until then."""

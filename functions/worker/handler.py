@@ -48,6 +48,7 @@ engine = Engine(
     runs=runs,
     steps=steps,
     waiting=Waiting(waker, admission, manifest, LookQueue(settings.matcher_queue_url)),
+    dedup=admission.dedup,
     delivery=delivery,
     store=store.put,
     announce=admission.deliver,

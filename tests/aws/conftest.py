@@ -126,6 +126,7 @@ class Stage:
             waiting=Waiting(
                 self.waker, self.admission, self.manifest, LookQueue(settings.matcher_queue_url)
             ),
+            dedup=DedupTable(settings.dedup_table),
             delivery=Delivery.of(settings, self.clock),
             store=self.store.put,
             announce=self.admission.deliver,

@@ -32,14 +32,22 @@ async def charge(ctx: inngest.Context) -> dict[str, object]:
         inngest.TriggerEvent(event="moved/order.charged"),
         inngest.TriggerEvent(event="moved/order.gift"),
     ],
+    idempotency="event.data.to",
 )
 def ship(ctx: inngest.ContextSync) -> object:
     ctx.step.send_event("log", [inngest.Event(name="moved/log", data=ctx.event.data)])
     return ctx.event.data
 
 
+def apologise(ctx: inngest.ContextSync) -> None:
+    ctx.step.send_event("sorry", inngest.Event(name="moved/sorry", data={"for": ctx.event.data}))
+
+
 @client.create_function(
-    fn_id="refuse", trigger=inngest.TriggerEvent(event="moved/order.refused"), retries=0
+    fn_id="refuse",
+    trigger=inngest.TriggerEvent(event="moved/order.refused"),
+    retries=0,
+    on_failure=apologise,
 )
 def refuse(ctx: inngest.ContextSync) -> None:
     raise inngest.NonRetriableError("not deliverable")

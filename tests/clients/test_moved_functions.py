@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.serving import Served, serving
+from tests.e2e.serving import Served, serving, until
 from tidegate import Client
 
 THEIRS = Path(__file__).with_name("inngest_app.py")
@@ -56,6 +56,30 @@ def test_a_function_that_must_not_be_retried_fails(served: Served) -> None:
     [event_id] = served.send({"name": "moved/order.refused"})
     run = served.run(event_id)
     assert (run["status"], run["output"]["message"]) == ("Failed", "not deliverable")
+
+
+def test_its_failure_handler_is_called(served: Served) -> None:
+    [event_id] = served.send({"name": "moved/order.refused", "data": {"order": 43}})
+    run = served.run(event_id)
+    [failed] = until(
+        lambda: [
+            event["data"]["for"]
+            for event in served.events("moved/sorry")
+            if event["data"]["for"]["run_id"] == run["run_id"]
+        ]
+    )
+    assert failed["function_id"] == "moved-refuse"
+    assert failed["event"]["data"] == {"order": 43}
+    assert failed["error"]["message"] == "not deliverable"
+
+
+def test_a_key_starts_one_run(served: Served) -> None:
+    gifts = [{"name": "moved/order.gift", "data": {"to": "Bob"}} for _ in range(2)]
+    ids = served.send(gifts)
+    [skipped] = until(lambda: [r for r in served.log if r.getMessage() == "run skipped"])
+    assert {vars(skipped)["event_id"], vars(skipped)["first_event_id"]} == set(ids)
+    assert served.output(vars(skipped)["first_event_id"]) == {"to": "Bob"}
+    assert served.runs(vars(skipped)["event_id"]) == []
 
 
 def test_the_names_are_kept(served: Served) -> None:

@@ -33,7 +33,12 @@ def block(*contained: str) -> str:
     return found
 
 
+def curls_of(text: str) -> list[Curl]:
+    """The `curl` commands in a text."""
+    return [Curl.parse(command) for command in re.findall(r"curl \S+ -d '[^']*'", text)]
+
+
 def curl_of(text: str) -> Curl:
     """The one `curl` command in a text."""
-    [command] = re.findall(r"curl \S+ -d '[^']*'", text)
-    return Curl.parse(command)
+    [curl] = curls_of(text)
+    return curl

@@ -171,6 +171,6 @@ def test_a_saved_file_is_served_at_once(dev: Callable[..., DevCommand], tmp_path
     changed = signup.read_text().replace('f"welcome,', 'f"good evening,')
     signup.write_text(changed)
     # It is saved again should the first time have come before the watcher was ready.
-    command.wait_for(r"reloaded: 7 functions", meanwhile=lambda: signup.write_text(changed))
+    command.wait_for(r"reloaded: 12 functions", meanwhile=lambda: signup.write_text(changed))
     command.post(sent)
     command.wait_for(r'run completed +shop-welcome-mail .*"good evening, 7"')

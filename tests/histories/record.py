@@ -13,7 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.histories.functions import FUNCTIONS, called
-from tests.kit.backends import Later, MemoryBackend, Player, Process
+from tests.kit.backends import MemoryBackend
+from tests.kit.player import Later, Player, Process
 
 FOLDER = Path(__file__).parent
 

@@ -121,6 +121,22 @@ def test_the_manifest_holds_what_the_modules_register() -> None:
 
 
 @pytest.mark.usefixtures("empty_registry")
+def test_a_failure_handler_is_deployed_as_a_function_of_its_own(tmp_path: Path) -> None:
+    module = tmp_path / "many.py"
+    module.write_text(
+        "from tidegate import Client, TriggerEvent\n"
+        "client = Client(app_id='many')\n"
+        "trigger = TriggerEvent(event='a')\n"
+        "client.create_function(fn_id='f', trigger=trigger, on_failure=print)(lambda ctx: None)\n"
+    )
+    function, failure = read(functions=str(module)).manifest().functions
+    assert (function.id, failure.id) == ("many-f", "many-f-failure")
+    assert failure.module == "many", "not that of the handler"
+    assert failure.filter_policy["name"] == ["@many-f-failure", "inngest/function.failed"]
+    assert "=many-f" in failure.filter_policy["data-function_id"], "SNS keeps others' away"
+
+
+@pytest.mark.usefixtures("empty_registry")
 def test_a_module_that_does_not_exist_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"context key functions .*functions\.shopp: no"):
         read(functions="functions.shopp").manifest()

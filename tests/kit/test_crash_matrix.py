@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.backends import CALLEE, Backend, Later, MemoryBackend, Played, Player, Process
+from tests.kit.backends import CALLEE, Backend, MemoryBackend
+from tests.kit.player import Later, Played, Player, Process
 from tidegate import ContextSync, Event, ParallelMode, step
 from tidegate.run import Status
 from tidegate.step import Op, StepState

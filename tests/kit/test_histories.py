@@ -91,6 +91,7 @@ def engine_of(
         runs=runs,
         steps=steps,
         waiting=Waiting(waker, admission, manifest, MemoryLooks(timeline, clock)),
+        dedup=admission.dedup,
         delivery=NoQueue(),
         announce=sent.append,
         store=sent.append,

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.kit.backends import CALLEE, Backend, Later, MemoryBackend, Played, Player, Process
+from tests.kit.backends import CALLEE, Backend, MemoryBackend
+from tests.kit.player import Later, Played, Player, Process
 from tidegate import ContextSync, Event, InvokeError, NonRetriableError, StepError
 
 

@@ -314,6 +314,19 @@ def test_the_first_claim_of_an_id_wins_for_24_hours(backend: Backend) -> None:
     ]
 
 
+def test_claims_of_functions_are_their_own(backend: Backend) -> None:
+    name = f"id {next(_numbers)}"
+    spaces = ({}, {"function_id": "test-f"}, {"function_id": "test-g"})
+    for key in (name, name * 300):
+        for first in ("first", "second"):
+            claims = [
+                backend.dedup.claim("dev", key, f"{first} {n}", "app/a", NOW_MS, **space)
+                for n, space in enumerate(spaces)
+            ]
+            assert [claim.internal_id for claim in claims] == ["first 0", "first 1", "first 2"]
+            assert all(claim.is_first for claim in claims) == (first == "first")
+
+
 def test_one_of_many_claims_an_id(backend: Backend) -> None:
     name = f"id {next(_numbers)}"
     claims = race(lambda n: backend.dedup.claim("dev", name, str(n), "app/a", NOW_MS))

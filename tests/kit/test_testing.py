@@ -334,6 +334,40 @@ def test_failure_handlers_run() -> None:
     assert other.value == "boom"
 
 
+def test_on_failure_runs_without_being_named() -> None:
+    def handler(ctx: ContextSync) -> None:
+        ctx.step.invoke("other", function=other)
+
+    async def on_failure(ctx: Context) -> Any:
+        return ctx.event.data["event"]["data"]
+
+    broken = raising(NonRetriableError("boom"))
+    other = function_of(broken, fn_id="other", trigger=[], on_failure=on_failure)
+    function = function_of(handler, retries=0, on_failure=on_failure)
+    result = run(function, A, functions=[other])
+    assert result.error is not None
+    [told] = result.runs_of("test-f-failure")
+    assert told.value == {"n": 1}
+    assert "_inngest" in result.runs_of("test-other-failure")[0].value
+    assert run(function_of(lambda ctx: None, on_failure=on_failure), A).runs == ()
+
+
+def test_one_run_for_events_of_one_idempotency_key() -> None:
+    function = function_of(lambda ctx: ctx.event.data["n"], idempotency="event.data.n")
+    events = [Event(name="app/a", data={"n": n}) for n in (1, 1, 2)]
+    result = run(function, events)
+    assert result.value == 1
+    assert [other.value for other in result.runs] == [2]
+
+    def handler(ctx: ContextSync) -> Any:
+        return ctx.step.invoke("it", function=function, data={"n": 1})
+
+    skipped = run(function_of(handler, fn_id="g", retries=0), A, functions=[function])
+    assert skipped.error is not None
+    assert "'test-f' did not start" in skipped.error.message
+    assert skipped.elapsed == timedelta()
+
+
 def test_duplicates_and_events_of_the_future() -> None:
     function = function_of(lambda ctx: ctx.event.data["n"])
     due_ms = int(START.timestamp() * 1000) + 86_400_000

@@ -62,6 +62,11 @@ LATER_MS = 4_000_000_000_000
             ["shop-f", "01R", "attempt 4", "KeyError: 'x'", "12.3 s"],
         ),
         (
+            "run skipped",
+            {"function_id": "shop-f", "event_id": "01E", "first_event_id": "01F"},
+            ["shop-f", "event 01E", "its idempotency key is that of event 01F"],
+        ),
+        (
             "attempt failed",
             RUN | {"attempt": 0, "error": "boom", "retry_at_ms": LATER_MS},
             ["shop-f", "01R", "attempt 0", "boom", "next try 2096-10-0"],

@@ -96,6 +96,26 @@ def test_a_function_sends_to_the_server_that_serves_it(serve, app_folder, record
     eventually(lambda: records.outputs() == [f'"{server.url}"'])
 
 
+def test_a_failed_run_starts_its_failure_handler(serve, app_folder, records, eventually):
+    app_folder.write(
+        "app.py",
+        "from tidegate import Client, TriggerEvent\n"
+        "def told(ctx):\n"
+        "    return ctx.event.data['error']['message']\n"
+        "@Client(app_id='shop').create_function(\n"
+        "    fn_id='hello', trigger=TriggerEvent(event='app/hello'), retries=0, on_failure=told\n"
+        ")\n"
+        "def hello(ctx):\n"
+        "    raise ValueError('boom')\n",
+    )
+    server = serve()
+    ids = ["shop-hello", "shop-hello-failure"]
+    assert [function.id for function in server.functions] == ids
+    assert [one["id"] for one in httpx.get(f"{server.url}/v1/functions").json()["data"]] == ids
+    send(server, "app/hello")
+    eventually(lambda: records.outputs() == ['"boom"'])
+
+
 def test_reloading_serves_the_new_code_on_the_same_port(serve, app_folder, records, eventually):
     app_folder.write("app.py", APP, answer="old")
     server = serve()

@@ -45,6 +45,16 @@ def class_for_a_name(ctx: ContextSync[CheckedOut]) -> None: ...
 def class_for_a_cron(ctx: ContextSync[CheckedOut]) -> None: ...
 
 
+def failed(ctx: ContextSync[CheckedOut]) -> None: ...
+
+
+client.create_function(
+    fn_id="h",
+    trigger=TriggerEvent(event=CheckedOut),
+    on_failure=failed,  # E: arg-type
+)
+
+
 def plain(ctx: ContextSync) -> Any:
     return ctx.event.data.cart_id  # E: attr-defined
 

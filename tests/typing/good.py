@@ -99,6 +99,21 @@ def by_the_clock(ctx: ContextSync) -> str:
 async def by_the_clock_or_an_event(ctx: Context[CheckedOut | dict[str, Any]]) -> None: ...
 
 
+def failed(ctx: ContextSync) -> None:
+    assert_type(ctx.event.data, dict[str, Any])
+
+
+async def failed_async(ctx: Context) -> None: ...
+
+
+@client.create_function(fn_id="x", trigger=TriggerEvent(event=CheckedOut), on_failure=failed)
+async def with_failure_handler(ctx: Context[CheckedOut]) -> None: ...
+
+
+@client.create_function(fn_id="y", trigger=[TriggerCron(cron="0 9 * * *")], on_failure=failed_async)
+def with_async_failure_handler(ctx: ContextSync) -> None: ...
+
+
 def registered() -> Function:
     return with_class
 

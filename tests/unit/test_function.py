@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tidegate.context import ContextSync
 from tidegate.errors import ConfigurationError
+from tidegate.event_model import EventModel
 from tidegate.function import Function, check_app_id, make_function
 from tidegate.trigger import TriggerEvent
 
@@ -48,6 +50,26 @@ def test_bounds_are_included() -> None:
     assert make(fn_id="x" * 128).id == "shop-" + "x" * 128
 
 
+def test_a_failure_handler_is_a_function_of_its_own() -> None:
+    def on_failure(ctx: ContextSync) -> None: ...
+
+    on_failure.__module__ = "elsewhere"
+    assert make().on_failure is None
+    function = make(
+        name="The job", retries=0, max_steps=5, fn_id="x" * 120, on_failure=on_failure
+    ).on_failure
+    assert function is not None
+    assert function.id == f"shop-{'x' * 120}-failure"
+    assert (function.name, function.app_id) == ("The job (failure)", "shop")
+    assert (function.retries, function.max_steps) == (4, 1_000)
+    assert (function.handler, function.on_failure) == (on_failure, None)
+    assert function.module == __name__, "what registers it is the module of its function"
+    expression = f"event.data.function_id == 'shop-{'x' * 120}'"
+    assert function.triggers == (
+        TriggerEvent(event="inngest/function.failed", expression=expression),
+    )
+
+
 def no_argument() -> None: ...
 
 
@@ -55,6 +77,12 @@ def two_arguments(ctx: Any, step: Any) -> None: ...
 
 
 def keyword_only(*, ctx: Any) -> None: ...
+
+
+class Mailed(EventModel, name="function/mailed"): ...
+
+
+def of_a_class(ctx: ContextSync[Mailed]) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -79,6 +107,14 @@ def keyword_only(*, ctx: Any) -> None: ...
         ({"handler": no_argument}, "one argument"),
         ({"handler": two_arguments}, "one argument"),
         ({"handler": keyword_only}, "one argument"),
+        ({"idempotency": ""}, "idempotency='' is no expression"),
+        ({"idempotency": 5}, "idempotency=5 is no expression"),
+        ({"on_failure": no_argument}, "on_failure must take one argument"),
+        ({"on_failure": two_arguments}, "on_failure must take one argument"),
+        ({"on_failure": "mail"}, "on_failure='mail' is no function"),
+        ({"on_failure": handler, "fn_id": "x" * 121}, "at most 120 characters"),
+        ({"on_failure": of_a_class}, "on_failure: its context is annotated as having Mailed"),
+        ({"on_failure": of_a_class}, "annotate it ContextSync[dict[str, Any]]"),
     ],
 )
 def test_every_fault_is_named_with_file_and_line(changes: dict[str, Any], fault: str) -> None:

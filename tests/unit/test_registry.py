@@ -145,3 +145,46 @@ def test_a_worker_whose_function_is_missing_says_so(tmp_path: Path) -> None:
         registry.load_function(manifest, "app-other")
     with pytest.raises(ConfigurationError, match="tg_one registers no function 'app-tg_one'"):
         registry.load_function(manifest, "app-tg_one")
+
+
+FAILING = """
+from tidegate import Client, TriggerEvent
+from tg_handlers import told
+client = Client(app_id="app")
+@client.create_function(fn_id="one", trigger=TriggerEvent(event="a"), on_failure=told)
+def one(ctx): ...
+"""
+HANDLERS = "def told(ctx): ..."
+TAKEN = """
+@client.create_function(fn_id="one-failure", trigger=TriggerEvent(event="a"))
+def other(ctx): ...
+"""
+
+
+def test_a_worker_finds_a_failure_handler_that_comes_from_another_module(tmp_path: Path) -> None:
+    (tmp_path / "tg_one.py").write_text(FAILING)
+    (tmp_path / "tg_handlers.py").write_text(HANDLERS)
+    registry.load([str(tmp_path / "tg_one.py")])
+    manifest = Manifest.of(registry.registered())
+    registry.clear()
+    for name in ("tg_one", "tg_handlers"):
+        del sys.modules[name]
+    function = registry.load_function(manifest, "app-one-failure")
+    assert function.handler is sys.modules["tg_handlers"].told
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        FAILING + TAKEN,
+        FAILING.replace("@client", f"{TAKEN}\n@client"),
+        FAILING + TAKEN.replace("@", "").replace("\ndef other(ctx): ...", "(told)"),
+    ],
+    ids=["after it", "before it", "the same handler"],
+)
+def test_the_id_of_a_failure_handler_may_not_be_taken(tmp_path: Path, code: str) -> None:
+    (tmp_path / "tg_one.py").write_text(code)
+    (tmp_path / "tg_handlers.py").write_text(HANDLERS)
+    with pytest.raises(ConfigurationError, match="'app-one-failure' is already taken") as raised:
+        registry.load([str(tmp_path / "tg_one.py")])
+    assert f"{tmp_path / 'tg_handlers.py'}:1 (on_failure of 'one')" in str(raised.value)

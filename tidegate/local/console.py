@@ -26,6 +26,7 @@ _STYLES = {
     "run completed": "green",
     "attempt failed": "yellow",
     "run failed": "bold red",
+    "run skipped": "yellow",
     "message dead-lettered": "bold red",
     "request refused": "yellow",
 }
@@ -141,6 +142,11 @@ _DESCRIPTIONS: dict[str, Callable[[_Fields], str]] = {
         lambda f: f"attempt {f.get('attempt', 0)}",
         lambda f: f"next try {_moment(f.get('retry_at_ms'))}" if f.get("retry_at_ms") else "",
         _error,
+    ),
+    "run skipped": lambda f: _words(
+        f"{f.get('function_id', '?'):<28}",
+        _named(f, "event_id"),
+        f"its idempotency key is that of event {f.get('first_event_id', '?')}",
     ),
     "message dead-lettered": lambda f: _words(f"{f.get('function_id', '?'):<28}", f.get("reason")),
     "request refused": lambda f: _words(f.get("status"), f.get("error")),

@@ -193,22 +193,29 @@ class MemorySteps:
 
 
 class MemoryDedup:
-    """Who came first with a sender's id."""
+    """Who came first with a sender's id, or with a key of a function."""
 
     def __init__(self) -> None:
-        self._first: dict[tuple[str, str], Claim] = {}
+        self._first: dict[tuple[str, str, str], Claim] = {}
         self._lock = threading.Lock()
 
     def claim(
-        self, env: str, sender_id: str, internal_id: str, event_name: str, now_ms: int
+        self,
+        env: str,
+        key: str,
+        internal_id: str,
+        event_name: str,
+        now_ms: int,
+        *,
+        function_id: str = "",
     ) -> Claim:
-        """Claim a sender's id for an event; the first claim wins for 24 hours."""
+        """Claim a sender's id, or a key of a function; the first claim wins for 24 hours."""
         with self._lock:
-            first = self._first.get((env, sender_id))
+            first = self._first.get((env, function_id, key))
             if first is not None and first.first_ms // 1000 + WINDOW_S > now_ms // 1000:
                 return replace(first, is_first=first.internal_id == internal_id)
             claim = Claim(internal_id, True, event_name, now_ms)
-            self._first[env, sender_id] = claim
+            self._first[env, function_id, key] = claim
             return claim
 
 

@@ -143,6 +143,7 @@ class _Stage:
             runs=self.runs,
             steps=self.steps,
             waiting=self.waiting,
+            dedup=self.admission.dedup,
             delivery=MemoryQueue(self.timeline, function.id),
             store=self.events.put,
             announce=self.admission.deliver,
@@ -246,13 +247,15 @@ class _Stage:
 
 
 def _together(function: Function, others: Sequence[Function]) -> list[Function]:
-    functions = [function]
+    functions = {function.id: function}
     for other in others:
         if not isinstance(other, Function):
             raise ConfigurationError(_no_function(other))
-        if other.id != function.id:
-            functions.append(other)
-    return functions
+        functions.setdefault(other.id, other)
+    for one in list(functions.values()):
+        if one.on_failure is not None:
+            functions.setdefault(one.on_failure.id, one.on_failure)
+    return list(functions.values())
 
 
 def _with_attempts(function: Function, attempts: int | None) -> Function:
