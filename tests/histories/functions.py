@@ -7,7 +7,15 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from tidegate import ContextSync, Event, NonRetriableError, ParallelMode, StepError, step
+from tidegate import (
+    ContextSync,
+    Event,
+    InvokeError,
+    NonRetriableError,
+    ParallelMode,
+    StepError,
+    step,
+)
 
 Executed = Callable[[str], int]
 
@@ -78,4 +86,36 @@ def caught(executed: Executed) -> Callable[[ContextSync], Any]:
     return handler
 
 
-FUNCTIONS = {"order": order, "fan": fan, "caught": caught}
+def outside(executed: Executed) -> Callable[[ContextSync], Any]:
+    """Waits that are met, not met and lost in a race, and invocations, one of which fails."""
+
+    def handler(ctx: ContextSync) -> Any:
+        def wait(name: str, event: str, days: int) -> Any:
+            timeout = timedelta(days=days)
+            found = ctx.step.wait_for_event(name, event=event, match="data.n", timeout=timeout)
+            return found and [found.name, found.data, found.id, found.ts]
+
+        def invoke(name: str, data: dict[str, Any]) -> Any:
+            try:
+                return ctx.step.invoke_by_id(name, function_id="callee", data=data)
+            except InvokeError as error:
+                return [type(error).__name__, error.name, error.message]
+
+        seen = [wait("unmet", "app/answered", 1), wait("met", "app/answered", 9)]
+        slow = partial(wait, "slow", "app/never", 300)
+        fast = partial(invoke, "fast", {"n": ctx.event.data["n"]})
+        seen += ctx.group.parallel([slow, fast], ParallelMode.RACE)
+        seen.append(invoke("refused", {}))
+        return [*seen, ctx.step.run("last", lambda: executed("last")), ctx.now().isoformat()]
+
+    return handler
+
+
+def called(ctx: ContextSync) -> Any:
+    """The function that is invoked; it is no history of its own."""
+    if "n" not in ctx.event.data:
+        raise NonRetriableError("no n")
+    return ctx.event.data["n"] * 2
+
+
+FUNCTIONS = {"order": order, "fan": fan, "caught": caught, "outside": outside}

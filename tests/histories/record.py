@@ -12,8 +12,9 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.histories.functions import FUNCTIONS
-from tests.kit.backends import MemoryBackend, Player, Process
+from tests.histories.functions import FUNCTIONS, called
+from tests.kit.backends import MemoryBackend
+from tests.kit.player import Later, Player, Process
 
 FOLDER = Path(__file__).parent
 
@@ -26,7 +27,9 @@ def history_of(name: str) -> str:
         executions[step] += 1
         return executions[step]
 
-    played = Player(backend, Process()).play(FUNCTIONS[name](executed), data={"n": 7})
+    answered = Later(2 * 86_400_000, "app/answered", {"n": 7})
+    player = Player(backend, Process())
+    played = player.play(FUNCTIONS[name](executed), called=called, later=[answered], data={"n": 7})
     event = backend.events.get(played.run.env, played.run.event_id)
     history = {
         "function": name,

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.kit.backends import Backend, MemoryBackend, Player, Process
-from tidegate import ContextSync, Event, NonRetriableError, StepError
+from tests.kit.backends import CALLEE, Backend, MemoryBackend
+from tests.kit.player import Later, Played, Player, Process
+from tidegate import ContextSync, Event, InvokeError, NonRetriableError, StepError
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,38 @@ class Send:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """A wait for an event that is sent every day, or never."""
+
+    name: str
+    is_met: bool
+
+
+@dataclass(frozen=True)
+class Invoke:
+    """A function that is invoked, takes a while, and then returns or fails."""
+
+    name: str
+    ms: int
+    fails: bool
+
+
+@dataclass(frozen=True)
 class Parallel:
     branches: tuple[Program, ...]
 
 
-Program = tuple[Run | Sleep | Send | Parallel, ...]
+Program = tuple[Run | Sleep | Send | Wait | Invoke | Parallel, ...]
 NEVER = 99
+WAIT = timedelta(days=100)
+DAILY = [Later(n * 86_400_000, "app/daily") for n in range(1, 60)]
 
 _steps = st.one_of(
     st.builds(Run, st.sampled_from("abc"), st.sampled_from([0, 0, 0, 1, 2, NEVER])),
     st.builds(Sleep, st.sampled_from("de"), st.sampled_from([0, 400, 60_000, 86_400_000])),
     st.builds(Send, st.sampled_from("fg")),
+    st.builds(Wait, st.sampled_from("hi"), st.booleans()),
+    st.builds(Invoke, st.sampled_from("jk"), st.sampled_from([0, 3_600_000]), st.booleans()),
 )
 _programs: st.SearchStrategy[Program] = st.recursive(
     st.lists(_steps, max_size=4).map(tuple),
@@ -58,7 +81,7 @@ _programs: st.SearchStrategy[Program] = st.recursive(
     max_leaves=8,
 )
 _deaths = st.dictionaries(
-    st.integers(0, 25), st.sampled_from(["before", "after"]), min_size=1, max_size=2
+    st.integers(0, 40), st.sampled_from(["before", "after"]), min_size=1, max_size=2
 )
 
 
@@ -77,6 +100,19 @@ class Interpreter:
 
     def __call__(self, ctx: ContextSync) -> Any:
         return self._sequence(ctx, self._program, "")
+
+    def called(self, ctx: ContextSync) -> str:
+        """What the function does that is invoked."""
+        data = ctx.event.data
+        ctx.step.sleep("rest", data["ms"])
+        name = ctx.step.run("name", self._execute_called, ctx.run_id, data["name"])
+        if data["fails"]:
+            raise NonRetriableError(name)
+        return f"{name} {data['index']}"
+
+    def _execute_called(self, run_id: str, name: str) -> str:
+        self._player.executes("name", run_id=run_id)
+        return f"called {name}"
 
     def _sequence(self, ctx: ContextSync, program: Program, path: str) -> Any:
         # A branch is gone through several times; each time counts its uses anew.
@@ -98,6 +134,15 @@ class Interpreter:
             return ctx.step.sleep(name, item.ms)
         if isinstance(item, Send):
             return len(ctx.step.send_event(name, Event(name="app/b", data={"at": [name, index]})))
+        if isinstance(item, Wait):
+            event = "app/daily" if item.is_met else "app/never"
+            return ctx.step.wait_for_event(name, event=event, timeout=WAIT) is not None
+        if isinstance(item, Invoke):
+            data = {"name": name, "index": index, "ms": item.ms, "fails": item.fails}
+            try:
+                return ctx.step.invoke(name, function=CALLEE, data=data)
+            except InvokeError as error:
+                return f"caught {error.name} {error.message}"
         try:
             return ctx.step.run(name, self._execute, name, index, item.failures)
         except StepError as error:
@@ -113,11 +158,15 @@ class Interpreter:
         return f"{name} {index}"
 
 
+def played_by(backend: Backend, process: Process, program: Program) -> Played:
+    player = Player(backend, process)
+    interpreter = Interpreter(program, player)
+    return player.play(interpreter, called=interpreter.called, later=DAILY)
+
+
 def check(backend: Backend, program: Program, deaths: dict[int, str]) -> None:
-    undisturbed = Player(MemoryBackend(), Process())
-    expected = undisturbed.play(Interpreter(program, undisturbed))
-    player = Player(backend, Process(deaths))
-    played = player.play(Interpreter(program, player))
+    expected = played_by(MemoryBackend(), Process(), program)
+    played = played_by(backend, Process(deaths), program)
     assert played.run.status == expected.run.status == "Completed"
     assert json.loads(played.output or "") == json.loads(expected.output or "")
     assert played.records.keys() == expected.records.keys()
@@ -125,6 +174,9 @@ def check(backend: Backend, program: Program, deaths: dict[int, str]) -> None:
     assert played.stored == expected.stored
     assert set(played.stored.values()) <= {1}
     assert sent(played) == sent(expected)
+    assert sorted(run.status for run in played.invoked) == sorted(
+        run.status for run in expected.invoked
+    )
 
 
 def sent(played: Any) -> list[str]:

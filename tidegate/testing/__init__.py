@@ -2,5 +2,6 @@
 
 from tidegate.testing.result import Result, RunFailedError, StepResult
 from tidegate.testing.running import EndlessRunError, run
+from tidegate.testing.start import After
 
-__all__ = ["EndlessRunError", "Result", "RunFailedError", "StepResult", "run"]
+__all__ = ["After", "EndlessRunError", "Result", "RunFailedError", "StepResult", "run"]

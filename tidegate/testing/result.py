@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tidegate.encoding import decode
+from tidegate.encoding import decode, encode
 from tidegate.errors import TidegateError
 from tidegate.event import Event
 from tidegate.function import Function
 from tidegate.run import Failure, Run, Status, failure_of
 from tidegate.step import Op, StepRecord, StepState
-from tidegate.testing.watch import Seen, step_key
+from tidegate.testing.mocks import step_key
+from tidegate.testing.watch import Seen
 
 
 class RunFailedError(TidegateError):
@@ -36,11 +37,12 @@ class StepResult:
 
     Attributes:
         id: its id.
-        kind: `run` (also for `@step`), `sleep`, `send_event`, `race`.
+        kind: `run` (also for `@step`), `sleep`, `send_event`, `wait_for_event`, `invoke`, `race`.
         status: `Completed`, `Failed` for good, or `Waiting` when the run ended without it.
-        attempts: how often it was tried.
-        output: what it gave, as plain JSON data; None for a sleep.
-        error: what it failed with for good.
+        attempts: how often it was tried; what is waited for, once.
+        output: what it gave, as plain JSON data: of a wait the event, or None when none came in
+            time; None for a sleep.
+        error: what it failed with for good, or what the function failed with that it invoked.
         started_at, ended_at: virtual time, UTC; `ended_at` is None while it waits.
     """
 
@@ -62,9 +64,10 @@ class Result:
         function_id: the function.
         run_id: the run; the same in every execution of the same test.
         event: the event that started it, as the function saw it.
-        status: `Completed` or `Failed`.
-        output: what the function returned, as plain JSON data; None if it failed.
-        error: what it failed with: `name`, `message`, `stack`; None if it completed.
+        status: `Completed`, `Failed` or `Cancelled`.
+        output: what the function returned, as plain JSON data; None if it did not complete.
+        error: what it failed with, or why it was cancelled: `name`, `message`, `stack`; None if it
+            completed.
         steps: its steps by id, `id:1`, `id:2` for repeated use, in the function's order.
         attempts: how often the function was tried: once, and once more after each time it raised.
             Steps have attempts of their own.
@@ -130,7 +133,7 @@ def result_of(
         began_ms: when the first event was sent, UTC ms.
     """
     ended_ms = run.ended_ms or run.queued_ms
-    has_failed = run.status == Status.FAILED
+    has_failed = run.status != Status.COMPLETED
     steps = {
         step_key(step): _step_result(records[step.hashed], kind, ended_ms)
         for step, kind in seen.kinds.items()
@@ -144,7 +147,7 @@ def result_of(
         output=None if has_failed else decode(output or "null"),
         error=failure_of(output) if has_failed else None,
         steps=steps,
-        attempts=len(seen.failures) + (not has_failed),
+        attempts=len(seen.failures) + (run.status != Status.FAILED and seen.calls > 0),
         calls=seen.calls,
         sent=tuple(sent for step in seen.kinds if step in seen.sent for sent in seen.sent[step]),
         started_at=_moment(run.started_ms or run.queued_ms),
@@ -159,15 +162,15 @@ def _step_result(record: StepRecord, kind: str, run_ended_ms: int) -> StepResult
         # That a sleep is over is not recorded: it is known by the time.
         status, ended_ms = StepState.COMPLETED, record.due_ms
     memo = decode(record.memo or "null")
-    memo = memo if isinstance(memo, dict) else {}
-    error = memo.get("error")
+    fields = memo if isinstance(memo, dict) else {}
+    error = fields.get("error") if status == StepState.FAILED else None
     return StepResult(
         id=record.step.name,
         kind=kind,
         status=status,
-        attempts=record.attempt + (record.is_done or record.op == Op.SLEEP),
-        output=memo.get("data"),
-        error=Failure(**error) if error else None,
+        attempts=record.attempt + (record.is_done or record.op != Op.RUN),
+        output=memo if record.op == Op.WAIT_FOR_EVENT else fields.get("data"),
+        error=failure_of(encode(error)) if error else None,
         started_at=_moment(record.started_ms),
         ended_at=None if ended_ms is None else _moment(ended_ms),
     )

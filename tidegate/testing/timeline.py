@@ -17,6 +17,8 @@ from tidegate.wait import LOOK_AGAIN_S, LookMessage, WaitKey
 
 # The name of the matcher's queue; no function is called so: their ids have a `-` in them.
 MATCHER = "matcher"
+# The name under which the events are due that come from outside later; a message is a number.
+OUTSIDE = "outside"
 
 # Steps of a parallel group send from threads of their own; what they send comes in the order in
 # which the function has the steps, not in that of the threads.

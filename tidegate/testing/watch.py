@@ -1,9 +1,9 @@
-"""What is seen of runs while they go on, and steps that are replaced."""
+"""What is seen of runs while they go on."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,55 +15,16 @@ from tidegate.journal import Journal
 from tidegate.run import Failure, Run
 from tidegate.session import EventSender, Session, StepCall
 from tidegate.step import Op, StepId, StepRecord
+from tidegate.testing.mocks import Mocks
 from tidegate.testing.timeline import sent_from
 
 # How a step is called that was begun and is no `step.run`: a race records its winner as one.
-_KINDS = {Op.RUN: "race", Op.SLEEP: "sleep", Op.WAIT_FOR_EVENT: "wait_for_event"}
-
-
-def step_key(step: StepId) -> str:
-    """What a result and mocks call a step: its id, and `id:1`, `id:2` where it is used again."""
-    return f"{step.name}:{step.index}" if step.index else step.name
-
-
-class Mocks:
-    """The steps that are replaced.
-
-    Args:
-        values: by id, what a step gives, a callable that takes its place, or what it raises.
-    """
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = dict(values)
-        self._unused = dict.fromkeys(values)
-
-    @property
-    def unused(self) -> list[str]:
-        """The ids of which no step ran."""
-        return list(self._unused)
-
-    def in_place_of(self, step: StepId, handler: Callable[..., Any]) -> Callable[..., Any]:
-        """What is to run for a step: its mock, or its own handler."""
-        key = step_key(step)
-        if key not in self._values:
-            key = step.name
-        if key not in self._values:
-            return handler
-        self._unused.pop(key, None)
-        mock = self._values[key]
-
-        def mocked(*args: Any) -> Any:
-            if isinstance(mock, BaseException):
-                raise mock.with_traceback(None)
-            if isinstance(mock, type) and issubclass(mock, BaseException):
-                raise mock
-            if not callable(mock):
-                return mock
-            if isinstance(handler, functools.partial):
-                return mock(*handler.args, *args, **handler.keywords)
-            return mock(*args)
-
-        return mocked
+_KINDS = {
+    Op.RUN: "race",
+    Op.SLEEP: "sleep",
+    Op.WAIT_FOR_EVENT: "wait_for_event",
+    Op.INVOKE: "invoke",
+}
 
 
 @dataclass
@@ -108,7 +69,7 @@ class WatchedSession(Session):
     def begin(self, name: str, op: Op) -> tuple[StepId, StepRecord | None]:
         """As of any session."""
         step, record = super().begin(name, op)
-        self._seen.kinds.setdefault(step, _KINDS.get(op, op.value))
+        self._seen.kinds.setdefault(step, _KINDS[op])
         return step, record
 
     def start(
