@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from tests.aws.conftest import ENV
 from tests.kit.backends import CALLEE, Backend, MemoryBackend
 from tests.kit.player import Later, Played, Player, Process
-from tidegate import ContextSync, Event, ParallelMode, step
+from tidegate import Cancel, ContextSync, Event, ParallelMode, step
 from tidegate.run import Status
 from tidegate.step import Op, StepState
 
@@ -229,6 +230,50 @@ def test_crash_at_each_write_and_send_on_aws(
     print(f"{points} crash points on AWS")
     assert writes == WRITES
     assert points >= 120
+
+
+def _stopped(ctx: ContextSync) -> None:
+    ctx.step.run("first", lambda: 1)
+    ctx.step.wait_for_event("never", event="app/never", timeout=90 * DAY)
+
+
+STOPPED = Later(int(DAY.total_seconds() * 1000), "app/stop", {"n": 7})
+CANCEL = Cancel(event="app/stop", if_exp="async.data.n == event.data.n")
+
+
+def cancelled(backend: Backend, process: Process) -> None:
+    """Play a run that an event cancels while it waits; nothing of it is left."""
+    played = Player(backend, process, cancel=[CANCEL]).play(
+        _stopped, later=[STOPPED], data={"n": 7}
+    )
+    assert played.run.status == Status.CANCELLED, played.output
+    assert "app/stop" in (played.output or "")
+    assert set(played.stored.values()) == {1}
+    assert len(played.stored) == 1
+    assert played.names_sent() == ["inngest/function.finished"]
+    for name in ("app/stop", "app/never"):
+        assert not backend.waits.is_awaited(ENV, name)
+
+
+@pytest.mark.parametrize("on_aws", [False, True], ids=["memory", "moto"])
+def test_crash_at_each_write_and_send_of_a_cancellation(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None], on_aws: bool
+) -> None:
+    backend = request.getfixturevalue("moto_backend") if on_aws else MemoryBackend()
+    process = Process()
+    cancelled(backend, process)
+    assert {"runs.cancel", "queue.forget", "waits.put", "waits.delete"} <= set(process.writes)
+    points = [(n, when) for n in range(len(process.writes)) for when in ("before", "after")]
+    for n, when in points:
+        killed = Process({n: when})
+        try:
+            cancelled(backend, killed)
+        except AssertionError as error:
+            pytest.fail(f"killed {when} write {n}, {killed.writes[n]}: {error}")
+        assert len(killed.writes) > n, "it was killed there"
+    record_property("crash_points", len(points))
+    print(f"{len(points)} crash points of a cancellation")
+    assert len(points) >= 40
 
 
 def check(program: Program, played: Played) -> None:
