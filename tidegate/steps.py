@@ -5,25 +5,29 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, TypeVarTuple, overload
 
-from tidegate.effect import Invoke, Sleep, StepEffect, WaitForEvent
-from tidegate.errors import StepUsageError
-from tidegate.event import RESERVED_PREFIX, Event
-from tidegate.event_model import Sendable, plain_events
-from tidegate.serialise import serialise
+from tidegate.event import Event
+from tidegate.event_model import EventModel, Sendable, plain_events
 from tidegate.session import Session, StepCall, current, is_inside_step
-from tidegate.step import MAX_WAIT_MS, Op, StepId, StepRecord
+from tidegate.step_request import (
+    awaited,
+    duration_ms,
+    event_of,
+    ids_of,
+    invoked,
+    moment_ms,
+    slept,
+)
 
 if TYPE_CHECKING:
     from tidegate.function import Function
 
 P = ParamSpec("P")
 T = TypeVar("T")
+ModelT = TypeVar("ModelT", bound=EventModel)
 Ts = TypeVarTuple("Ts")
-
-_DEFAULT_INVOKE_TIMEOUT = timedelta(days=365)
 
 
 class StepSync:
@@ -66,7 +70,7 @@ class StepSync:
             step_id: the step's id.
             duration: ms, or a timedelta, up to 366 days.
         """
-        self._sleep(step_id, self._session.journal.now_ms() + _ms(duration))
+        self._sleep(step_id, self._session.journal.now_ms() + duration_ms(duration))
 
     def sleep_until(self, step_id: str, until: int | datetime) -> None:
         """Go on at a time; at once if it is past.
@@ -75,7 +79,7 @@ class StepSync:
             step_id: the step's id.
             until: UTC ms, or a datetime (a naive one is UTC), up to 366 days ahead.
         """
-        self._sleep(step_id, _moment_ms(until))
+        self._sleep(step_id, moment_ms(until))
 
     def send_event(self, step_id: str, events: Sendable | Sequence[Sendable]) -> list[str]:
         """Send events from within the function, once.
@@ -92,6 +96,7 @@ class StepSync:
         """
         return self.run(step_id, self._session.sender(plain_events(events), step_id))
 
+    @overload
     def wait_for_event(
         self,
         step_id: str,
@@ -100,7 +105,26 @@ class StepSync:
         if_exp: str | None = None,
         match: str | None = None,
         timeout: int | timedelta,
-    ) -> Event | None:
+    ) -> Event | None: ...
+    @overload
+    def wait_for_event(
+        self,
+        step_id: str,
+        *,
+        event: type[ModelT],
+        if_exp: str | None = None,
+        match: str | None = None,
+        timeout: int | timedelta,
+    ) -> Event[ModelT] | None: ...
+    def wait_for_event(
+        self,
+        step_id: str,
+        *,
+        event: Any,
+        if_exp: str | None = None,
+        match: str | None = None,
+        timeout: int | timedelta,
+    ) -> Any:
         """The next event of a name, as soon as it comes; nothing runs meanwhile.
 
         Events count from 5 seconds before the function comes here; the one that started the run
@@ -108,20 +132,21 @@ class StepSync:
 
         Args:
             step_id: the step's id.
-            event: the event's exact name.
+            event: the event's exact name, or the class that declares it.
             if_exp: a CEL expression that must hold; `event` in it is the one that started the run,
                 `async` the one that came in.
             match: the path of a field that must be the same in both, such as `data.userId`.
             timeout: how long to wait, ms or a timedelta, up to 366 days.
 
         Returns:
-            The event; None when none came in time.
+            The event, its data of the class if one was given; None when none came in time.
 
         Raises:
+            EventValidationError: its data does not fit the class.
             ConfigurationError: the expression cannot be read.
         """
-        begin = _wait(self._session, step_id, event, if_exp, match, timeout)
-        return _event(self._session.outcome(begin()))
+        begin = awaited(self._session, step_id, event, if_exp, match, timeout)
+        return event_of(self._session.outcome(begin()), event)
 
     def invoke(
         self,
@@ -147,7 +172,7 @@ class StepSync:
             InvokeCancelledError: its run was cancelled.
             FunctionNotFoundError: it is not deployed here.
         """
-        app_id, function_id = _ids_of(function)
+        app_id, function_id = ids_of(function)
         return self._invoke(step_id, app_id, function_id, data, timeout, v)
 
     def invoke_by_id(
@@ -171,10 +196,10 @@ class StepSync:
         return self._invoke(step_id, app_id, function_id, data, timeout, v)
 
     def _invoke(self, *invocation: Any) -> Any:
-        return self._session.outcome(_invocation(self._session, *invocation)())
+        return self._session.outcome(invoked(self._session, *invocation)())
 
     def _sleep(self, step_id: str, until_ms: int) -> None:
-        self._session.outcome(_slept(self._session, step_id, until_ms))
+        self._session.outcome(slept(self._session, step_id, until_ms))
 
 
 class Step:
@@ -213,17 +238,18 @@ class Step:
 
     async def sleep(self, step_id: str, duration: int | timedelta) -> None:
         """As `StepSync.sleep`."""
-        await self._sleep(step_id, self._session.journal.now_ms() + _ms(duration))
+        await self._sleep(step_id, self._session.journal.now_ms() + duration_ms(duration))
 
     async def sleep_until(self, step_id: str, until: int | datetime) -> None:
         """As `StepSync.sleep_until`."""
-        await self._sleep(step_id, _moment_ms(until))
+        await self._sleep(step_id, moment_ms(until))
 
     async def send_event(self, step_id: str, events: Sendable | Sequence[Sendable]) -> list[str]:
         """As `StepSync.send_event`."""
         send = self._session.sender(plain_events(events), step_id)
         return await self.run(step_id, lambda: asyncio.to_thread(send))
 
+    @overload
     async def wait_for_event(
         self,
         step_id: str,
@@ -232,10 +258,29 @@ class Step:
         if_exp: str | None = None,
         match: str | None = None,
         timeout: int | timedelta,
-    ) -> Event | None:
+    ) -> Event | None: ...
+    @overload
+    async def wait_for_event(
+        self,
+        step_id: str,
+        *,
+        event: type[ModelT],
+        if_exp: str | None = None,
+        match: str | None = None,
+        timeout: int | timedelta,
+    ) -> Event[ModelT] | None: ...
+    async def wait_for_event(
+        self,
+        step_id: str,
+        *,
+        event: Any,
+        if_exp: str | None = None,
+        match: str | None = None,
+        timeout: int | timedelta,
+    ) -> Any:
         """As `StepSync.wait_for_event`."""
-        begin = _wait(self._session, step_id, event, if_exp, match, timeout)
-        return _event(self._session.outcome(await asyncio.to_thread(begin)))
+        begin = awaited(self._session, step_id, event, if_exp, match, timeout)
+        return event_of(self._session.outcome(await asyncio.to_thread(begin)), event)
 
     async def invoke(
         self,
@@ -247,7 +292,7 @@ class Step:
         v: str | None = None,
     ) -> Any:
         """As `StepSync.invoke`."""
-        app_id, function_id = _ids_of(function)
+        app_id, function_id = ids_of(function)
         return await self._invoke(step_id, app_id, function_id, data, timeout, v)
 
     async def invoke_by_id(
@@ -264,13 +309,19 @@ class Step:
         return await self._invoke(step_id, app_id, function_id, data, timeout, v)
 
     async def _invoke(self, *invocation: Any) -> Any:
-        begin = _invocation(self._session, *invocation)
+        begin = invoked(self._session, *invocation)
         return self._session.outcome(await asyncio.to_thread(begin))
 
     async def _sleep(self, step_id: str, until_ms: int) -> None:
-        self._session.outcome(await asyncio.to_thread(_slept, self._session, step_id, until_ms))
+        self._session.outcome(await asyncio.to_thread(slept, self._session, step_id, until_ms))
 
 
+@overload
+def step(step_id: Callable[P, T], *, output_type: Any = None) -> Callable[P, T]: ...
+@overload
+def step(
+    step_id: str | None = None, *, output_type: Any = None
+) -> Callable[[Callable[P, T]], Callable[P, T]]: ...
 def step(step_id: str | Callable[P, T] | None = None, *, output_type: Any = None) -> Any:
     """Make a plain function a step wherever a run calls it; elsewhere it stays a plain function.
 
@@ -295,99 +346,3 @@ def _as_step(function: Callable[P, Any], name: str, output_type: Any) -> Callabl
         return StepSync(session).run(name, handler, output_type=output_type)
 
     return call
-
-
-def _slept(session: Session, step_id: str, until_ms: int) -> StepRecord:
-    step, record = session.begin(step_id, Op.SLEEP)
-    if record is not None:
-        return record
-    if until_ms - session.journal.now_ms() > MAX_WAIT_MS:
-        raise StepUsageError(f"step {step_id!r} sleeps for more than 366 days")
-    return session.journal.record(Sleep(step, until_ms))
-
-
-def _wait(
-    session: Session,
-    step_id: str,
-    event: str,
-    if_exp: str | None,
-    match: str | None,
-    timeout: int | timedelta,
-) -> Callable[[], StepRecord]:
-    """What begins, or recalls, the wait for an event."""
-
-    def effect(step: StepId) -> StepEffect:
-        until_ms = _until_ms(session, step_id, timeout)
-        return WaitForEvent(step, event, until_ms, if_exp=if_exp, match=match)
-
-    _check_awaited(step_id, event)
-    return functools.partial(_begun, session, step_id, Op.WAIT_FOR_EVENT, effect)
-
-
-def _check_awaited(step_id: str, event: Any) -> None:
-    fault = ""
-    if not isinstance(event, str) or not event:
-        fault = f"event={event!r} is no event's name"
-    elif event.endswith(("/*", ".*")):
-        fault = f"event={event!r} is a wildcard; a wait takes one exact name"
-    elif event.lower().startswith(RESERVED_PREFIX):
-        fault = f"event={event!r}: system events cannot be waited for; use ctx.step.invoke"
-    if fault:
-        raise StepUsageError(f"step {step_id!r}: {fault}")
-
-
-def _event(memo: dict[str, Any] | None) -> Event | None:
-    return None if memo is None else Event.model_construct(None, **memo)
-
-
-def _invocation(
-    session: Session,
-    step_id: str,
-    app_id: str | None,
-    function_id: str,
-    data: Mapping[str, Any] | None,
-    timeout: int | timedelta | None,
-    v: str | None,
-) -> Callable[[], StepRecord]:
-    """What begins, or recalls, the invocation of a function."""
-
-    def effect(step: StepId) -> StepEffect:
-        text = serialise({} if data is None else data, f"data of step {step_id!r}")
-        if not text.startswith("{"):
-            raise StepUsageError(f"step {step_id!r}: data={data!r} is no JSON object; pass a dict")
-        limit = _DEFAULT_INVOKE_TIMEOUT if timeout is None else timeout
-        return Invoke(step, function_id, text, _until_ms(session, step_id, limit), app_id, v)
-
-    return functools.partial(_begun, session, step_id, Op.INVOKE, effect)
-
-
-def _begun(
-    session: Session, step_id: str, op: Op, effect: Callable[[StepId], StepEffect]
-) -> StepRecord:
-    step, record = session.begin(step_id, op)
-    return record if record is not None else session.journal.record(effect(step))
-
-
-def _ids_of(function: Function) -> tuple[str, str]:
-    return function.app_id, function.id.removeprefix(f"{function.app_id}-")
-
-
-def _until_ms(session: Session, step_id: str, timeout: int | timedelta) -> int:
-    limit_ms = _ms(timeout)
-    if limit_ms > MAX_WAIT_MS:
-        raise StepUsageError(f"step {step_id!r} waits for more than 366 days")
-    return session.journal.now_ms() + limit_ms
-
-
-def _ms(duration: int | timedelta) -> int:
-    if isinstance(duration, timedelta):
-        return duration // timedelta(milliseconds=1)
-    return duration
-
-
-def _moment_ms(moment: int | datetime) -> int:
-    if isinstance(moment, int):
-        return moment
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

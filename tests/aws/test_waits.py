@@ -14,7 +14,7 @@ import pytest
 
 from tests.aws.conftest import ENV, Stage, batch
 from tests.aws.deployed import Deployed, bodies, match, settle
-from tidegate import Context, ContextSync, ParallelMode
+from tidegate import Context, ContextSync, EventModel, ParallelMode
 from tidegate.aws import client
 from tidegate.errors import PlatformError
 from tidegate.message import EventMessage
@@ -586,3 +586,37 @@ def test_the_first_look_finds_what_was_stored_before_without_delay(stage: Stage)
     stage.matcher.handle(batch([{"messageId": "1", "body": looks[0]}]))
     settle(stage, deployed)
     assert output(deployed, message)["name"] == "app/b"
+
+
+class Answered(EventModel, name="app/answered.typed"):
+    """An answer, as a class."""
+
+    n: int
+
+
+def test_an_event_is_waited_for_by_its_class(stage: Stage) -> None:
+    def handler(ctx: ContextSync) -> Any:
+        came = ctx.step.wait_for_event("b", event=Answered, timeout=60_000)
+        return came and [type(came.data).__name__, came.data.n + 1]
+
+    deployed = Deployed(stage, handler)
+    message = began(deployed)
+    stage.send({"name": "app/answered.typed", "data": {"n": 1}})
+    settle(stage, deployed)
+    assert output(deployed, message) == ["Answered", 2]
+
+
+def test_what_does_not_fit_the_class_fails_the_run_with_the_reason(stage: Stage) -> None:
+    def handler(ctx: ContextSync) -> None:
+        ctx.step.wait_for_event("b", event=Answered, timeout=60_000)
+
+    deployed = Deployed(stage, handler)
+    message = began(deployed)
+    stage.send({"name": "app/answered.typed", "data": {"n": "many"}})
+    settle(stage, deployed)
+    run = deployed.run_of(message)
+    assert run.status == Status.FAILED
+    failure = json.loads(stage.runs.output_of(run) or "")
+    assert failure["name"] == "EventValidationError"
+    assert "app/answered.typed" in failure["message"]
+    assert run.attempt == 0

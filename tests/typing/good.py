@@ -17,6 +17,7 @@ from tidegate import (
     Timeouts,
     TriggerCron,
     TriggerEvent,
+    step,
 )
 
 client = Client(app_id="typing")
@@ -138,3 +139,29 @@ async def send() -> None:
     client.send_sync(CheckedOut(cart_id="1", item_ids=("a",)))
     await client.send([CheckedOut(cart_id="1"), Abandoned(minutes=5), *events])
     await client.send([CheckedOut(cart_id="1").event(), Abandoned(minutes=5)])
+
+
+@step
+def doubled(n: int) -> int:
+    return 2 * n
+
+
+@step("named", output_type=int)
+def named(n: int) -> int:
+    return n
+
+
+@client.create_function(fn_id="waits", trigger=TriggerEvent(event="a"))
+def waits(ctx: ContextSync) -> None:
+    came = ctx.step.wait_for_event("w", event=Abandoned, timeout=1)
+    assert_type(came, Event[Abandoned] | None)
+    assert_type(ctx.step.wait_for_event("p", event="a", timeout=1), Event | None)
+    assert_type(doubled(1), int)
+    assert_type(named(1), int)
+
+
+@client.create_function(fn_id="waits-async", trigger=TriggerEvent(event="a"))
+async def waits_async(ctx: Context) -> None:
+    assert_type(
+        await ctx.step.wait_for_event("w", event=Abandoned, timeout=1), Event[Abandoned] | None
+    )
