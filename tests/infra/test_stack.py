@@ -324,6 +324,7 @@ def test_the_rest_api_is_told_where_things_are(dev: Template) -> None:
         "TIDEGATE_MANIFEST": "/var/task/manifest.json",
         "TIDEGATE_RETENTION_DAYS": "7",
         "TIDEGATE_RUNS_TABLE": "StorageRuns",
+        "TIDEGATE_TOPIC_ARN": "Events",
     }
 
 
