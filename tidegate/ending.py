@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from tidegate.clock import Clock
 from tidegate.encoding import encode
@@ -17,6 +18,8 @@ from tidegate.step import StepRecord
 from tidegate.stores import Runs
 from tidegate.system_event import announcements
 from tidegate.waiting import Waiting
+
+T = TypeVar("T")
 
 logger = logging.getLogger("tidegate.engine")
 
@@ -122,12 +125,12 @@ class Ending:
         if events:
             self.announce(events)
 
-    def patiently(self, run: Run, write: Callable[[], bool]) -> bool:
-        """Repeat a write while the lease holds: the function has run, and if that is not recorded
-        it will run again."""
+    def patiently(self, run: Run, call: Callable[[], T]) -> T:
+        """Repeat a call while the lease holds: if it is given up an attempt is lost, and if the
+        function has run, it will run again."""
         while True:
             try:
-                return write()
+                return call()
             except PlatformError as error:
                 if not error.is_passing:
                     raise

@@ -17,8 +17,8 @@ from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.effect import RunComplete, RunError, RunSuspended
 from tidegate.encoding import encode
-from tidegate.ending import LEASE_MARGIN_MS, Ending, cancelled, log
-from tidegate.errors import DeadLetterError, RunLeasedError
+from tidegate.ending import LEASE_MARGIN_MS, Ending, cancelled, log, logger
+from tidegate.errors import DeadLetterError, PlatformError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.host import Host
@@ -115,8 +115,8 @@ class Engine:
             self._drive(event, message, deadline_ms)
 
     def _event_of(self, message: EventMessage) -> AcceptedEvent | None:
-        """The event in a message; one that wakes a run starts none."""
-        if not message.wakes:
+        """The event in a message; one that wakes or resumes a run starts none."""
+        if not message.wakes and not message.resumes:
             event = self._incoming.event_of(message)
             return event if event is not None and self._idempotency.admits(event) else None
         if self._incoming.run_of(message.event) is None:
@@ -259,7 +259,22 @@ class Engine:
             return
         if not self.runs.take(run, mine):
             raise self._leased_by_other(run, mine.lease_until_ms)
-        self._attempt(mine, event, message, self.steps.load(mine), deadline_ms)
+        if message.wakes and run.due_ms is not None:
+            self._recall(run, run.due_ms)
+        # An attempt is not to be lost because the steps cannot be read for a moment.
+        records = self._ending.patiently(mine, lambda: self.steps.load(mine))
+        self._attempt(mine, event, message, records, deadline_ms)
+
+    def _recall(self, run: Run, due_ms: int) -> None:
+        """Have the message not delivered that would have resumed a run which goes on before."""
+        try:
+            self.delivery.forget(due_ms, run.id)
+        except PlatformError:
+            logger.warning(
+                "a schedule stays, and its message will change nothing",
+                exc_info=True,
+                extra={"run_id": run.id, "function_id": run.function_id},
+            )
 
     def _cancel(self, run: Run, event: AcceptedEvent, why: Failure, deadline_ms: int) -> None:
         mine = replace(self._leased(run, deadline_ms), started_ms=run.started_ms)
@@ -341,7 +356,7 @@ class Engine:
 
     def _suspend(self, run: Run, event: AcceptedEvent, journal: Journal, message: Message) -> None:
         due_ms = int(min(journal.due_ms(), self._finish_ms(run)))
-        self.steps.keep(run, journal.records(), due_ms)
+        self._ending.patiently(run, lambda: self.steps.keep(run, journal.records(), due_ms))
         release = partial(self.runs.release, run, due_ms, attempt=run.attempt)
         if not self._ending.patiently(run, release):
             self._ending.cancel_or_lose(run, event, journal.awaiting())
@@ -387,6 +402,6 @@ class Engine:
         self._deliver(replace(run, due_ms=due_ms), message)
 
     def _deliver(self, run: Run, message: Message, *, wakes: bool = False) -> None:
-        later = message.kept_until(run.due_ms or 0, self.clock.now_ms(), self.runs.payloads)
+        later = message.kept_until(run.due_ms or 0, self.runs.payloads)
         later = replace(later, wakes=wakes)
         self.delivery.at(run.due_ms or 0, later.encode(), run.id)

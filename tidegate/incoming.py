@@ -78,6 +78,8 @@ class Incoming:
         if self.run_of(event) is not None:
             # It resumes its run, whose event has been published before the run was recorded.
             return event
+        if tick.resumes:
+            return None
         if trigger is None:
             logger.info(
                 "tick dropped: the function no longer has this cron",

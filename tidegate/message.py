@@ -25,11 +25,14 @@ class EventMessage:
         body_key: where the body is, when it was too large for the message.
         wakes: whether something that the run waits for has happened, so that it goes on before it
             is due.
+        resumes: whether its run was recorded before, so that it starts none: a schedule may come
+            long after its run went on without it, ended, and is no longer kept.
     """
 
     event: AcceptedEvent
     body_key: str | None = None
     wakes: bool = False
+    resumes: bool = False
 
     @classmethod
     def of(cls, event: AcceptedEvent) -> EventMessage:
@@ -48,6 +51,7 @@ class EventMessage:
             "received_ms": event.received_ms,
             "ts": event.ts,
             "wakes": self.wakes,
+            "resumes": self.resumes,
         }
         if self.body_key is not None:
             return encode(head | {"body_key": self.body_key})
@@ -82,25 +86,28 @@ class EventMessage:
             ts=_number(fields, "ts"),
             body="" if key else encode(fields["event"]),
         )
-        return cls(event, key, fields.get("wakes") is True)
+        return cls(event, key, fields.get("wakes") is True, fields.get("resumes") is True)
 
-    def kept_until(self, due_ms: int, now_ms: int, payloads: Payloads) -> EventMessage:
-        """The message to deliver at a time, its large body where it is kept until then.
+    def kept_until(
+        self, due_ms: int, payloads: Payloads, *, body: str | None = None
+    ) -> EventMessage:
+        """The message to deliver at a time to go on with a run, its large body kept until then.
 
         Args:
             due_ms: when it is delivered, UTC ms.
-            now_ms: the present.
             payloads: where large bodies are.
+            body: the body, where it is at hand.
 
         Raises:
             PlatformError: the body could not be copied.
         """
-        later = replace(self, wakes=False)
-        if self.body_key is None or due_ms - now_ms <= DAY_MS:
+        later = replace(self, wakes=False, resumes=True)
+        # Counted from the event on: of many short delays the last one ends long after it.
+        if self.body_key is None or due_ms <= self.event.received_ms + DAY_MS:
             return later
         key = payload_key(DELAYED, self.event.env, self.event.internal_id)
         if key != self.body_key:
-            payloads.put(key, payloads.get(self.body_key))
+            payloads.put(key, body or payloads.get(self.body_key))
         return replace(later, body_key=key)
 
     def with_body(self, payloads: Payloads) -> AcceptedEvent:
@@ -125,13 +132,14 @@ class CronMessage:
         cron: the expression, as the function has it.
         env: the environment of the run.
         scheduled_ms: the time that the expression names, UTC ms, a full minute.
-        wakes: as in `EventMessage`.
+        wakes, resumes: as in `EventMessage`.
     """
 
     cron: str
     env: str
     scheduled_ms: int
     wakes: bool = False
+    resumes: bool = False
 
     @staticmethod
     def template(cron: str, env: str) -> str:
@@ -142,7 +150,13 @@ class CronMessage:
         """The message's text."""
         time = rfc3339_s(self.scheduled_ms)
         return encode(
-            {"cron": self.cron, "env": self.env, "scheduled_at": time, "wakes": self.wakes}
+            {
+                "cron": self.cron,
+                "env": self.env,
+                "scheduled_at": time,
+                "wakes": self.wakes,
+                "resumes": self.resumes,
+            }
         )
 
     @classmethod
@@ -161,11 +175,12 @@ class CronMessage:
             env=_text(fields, "env"),
             scheduled_ms=scheduled_ms - scheduled_ms % _MINUTE_MS,
             wakes=fields.get("wakes") is True,
+            resumes=fields.get("resumes") is True,
         )
 
-    def kept_until(self, due_ms: int, now_ms: int, payloads: Payloads) -> CronMessage:  # noqa: ARG002
+    def kept_until(self, due_ms: int, payloads: Payloads) -> CronMessage:  # noqa: ARG002
         """The message to deliver at a time; it is small, so that nothing is kept elsewhere."""
-        return replace(self, wakes=False)
+        return replace(self, wakes=False, resumes=True)
 
 
 Message = EventMessage | CronMessage

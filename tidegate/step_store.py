@@ -115,7 +115,10 @@ class StepStore:
             PlatformError: DynamoDB did not take it.
         """
         kept_ms = until_ms + self.retention_s * 1000
-        soon = [r for r in records if r.is_done and r.kept_ms < until_ms + _SAFETY_MS]
+        # Of sleeps that are over nothing is recorded but when they were due, and nobody else writes
+        # them; what else still waits may be completed from outside at this moment.
+        settled = [r for r in records if r.is_done or r.op == Op.SLEEP]
+        soon = [r for r in settled if r.kept_ms < until_ms + _SAFETY_MS]
         items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in soon]
         put_items(self.table, items, self.clock, "the steps could not be kept")
 

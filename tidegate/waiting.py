@@ -167,7 +167,7 @@ class Waiting:
             op=op,
             since_ms=now_ms,
             due_ms=due_ms,
-            message=self._message(event, due_ms, now_ms),
+            message=self._message(event, due_ms),
             event_id=event.internal_id,
             stored_ms=now_ms,
         )
@@ -199,10 +199,11 @@ class Waiting:
         key = WaitKey(event.env, "", invocation.run_id, invocation.step_hash)
         return self.waker.waits.get(key)
 
-    def _message(self, event: AcceptedEvent, due_ms: int, now_ms: int) -> str:
+    def _message(self, event: AcceptedEvent, due_ms: int) -> str:
         """The message that resumes the run of an event, its large body kept until then."""
         payloads = self.waker.runs.payloads
-        return EventMessage.of(event).kept_until(due_ms, now_ms, payloads).encode()
+        # Where the event lay its body may be gone by now.
+        return EventMessage.of(event).kept_until(due_ms, payloads, body=event.body).encode()
 
 
 def _cancel_step(number: int) -> StepId:

@@ -335,5 +335,6 @@ def test_a_tick_keeps_its_dict_in_a_function_of_typed_events(stage: Stage) -> No
 def test_a_message_that_wakes_a_run_is_delivered_later_without_that() -> None:
     waking = CronMessage(NINE, ENV, NINE_MS, wakes=True)
     assert decode_message(waking.encode()) == waking
-    later = waking.kept_until(NINE_MS, NINE_MS, PayloadStore("none"))
-    assert later == CronMessage(NINE, ENV, NINE_MS)
+    later = waking.kept_until(NINE_MS, PayloadStore("none"))
+    assert later == CronMessage(NINE, ENV, NINE_MS, resumes=True)
+    assert decode_message(later.encode()) == later

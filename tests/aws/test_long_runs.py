@@ -1,0 +1,187 @@
+"""Runs that last longer than records, events and payloads are kept otherwise."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectTimeoutError
+
+from tests.aws.conftest import Stage
+from tests.aws.deployed import Deployed, match, settle, waiting
+from tidegate.aws import client
+from tidegate.context import ContextSync
+from tidegate.cron import TriggerCron
+from tidegate.message import CronMessage, decode_message
+from tidegate.run import Status
+from tidegate.trigger import TriggerEvent
+
+DAY = timedelta(days=1)
+DAY_MS = 86_400_000
+LARGE = {"text": "x" * 100_000}
+
+
+def forget_what_is_over(stage: Stage) -> None:
+    """Delete what DynamoDB deletes by TTL."""
+    settings = stage.settings
+    for table in (settings.runs_table, "tidegate-steps", settings.events_table):
+        for item in client("dynamodb").scan(TableName=table)["Items"]:
+            if int(item["expires_at"]["N"]) <= stage.clock.ms // 1000:
+                key = {name: item[name] for name in ("pk", "sk")}
+                client("dynamodb").delete_item(TableName=table, Key=key)
+
+
+def forget_event_bodies(stage: Stage) -> None:
+    """Delete the large bodies of events, as the bucket does when their retention ends."""
+    bucket = stage.settings.bucket
+    for found in client("s3").list_objects_v2(Bucket=bucket, Prefix="events/")["Contents"]:
+        client("s3").delete_object(Bucket=bucket, Key=found["Key"])
+
+
+def waits_long(ctx: ContextSync) -> str:
+    ctx.step.wait_for_event("b", event="app/b", timeout=300 * DAY)
+    ctx.step.sleep("a moment", 60_000)
+    return "done"
+
+
+def schedules() -> list[str]:
+    return [found["Name"] for found in client("scheduler").list_schedules()["Schedules"]]
+
+
+def test_an_event_that_is_waited_for_recalls_the_timeouts_schedule(stage: Stage) -> None:
+    deployed = Deployed(stage, waits_long)
+    message = deployed.send()
+    deployed.handle(message)
+    assert len(schedules()) == 1
+    stage.send({"name": "app/b"})
+    match(stage)
+    assert deployed.handle(*stage.messages(deployed.function)) == []
+    assert schedules() == []
+    deployed.drive()
+    assert deployed.run_of(message).status == Status.COMPLETED
+
+
+def test_a_schedule_that_cannot_be_recalled_holds_up_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = Deployed(stage, waits_long)
+    message = deployed.send()
+    deployed.handle(message)
+    stage.send({"name": "app/b"})
+    match(stage)
+    [wake] = stage.messages(deployed.function)
+
+    def refuse(**_: Any) -> None:
+        raise ConnectTimeoutError(endpoint_url="scheduler")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client("scheduler"), "delete_schedule", refuse)
+        assert deployed.handle(wake) == []
+    assert deployed.run_of(message).attempt == 0
+    deployed.drive()
+    assert deployed.run_of(message).status == Status.COMPLETED
+
+
+@pytest.mark.parametrize("kind", ["event", "cron"])
+def test_a_message_that_resumes_a_run_starts_none_when_that_is_long_over(
+    stage: Stage, kind: str
+) -> None:
+    began: list[str] = []
+
+    def handler(ctx: ContextSync) -> str:
+        began.append(ctx.run_id)
+        return waits_long(ctx)
+
+    trigger = TriggerCron(cron="0 9 * * *") if kind == "cron" else TriggerEvent(event="app/a")
+    deployed = Deployed(stage, handler, trigger=trigger)
+    for name in schedules():
+        client("scheduler").delete_schedule(Name=name, GroupName="tidegate")
+    if kind == "cron":
+        tick = CronMessage("0 9 * * *", "dev", stage.clock.ms // 60_000 * 60_000)
+        deployed.worker.engine.handle(tick, stage.clock.ms + 120_000)
+    else:
+        deployed.handle(deployed.send())
+    late = timeouts_message()
+    stage.send({"name": "app/b"})
+    match(stage)
+    for message in waiting(stage, deployed.function):
+        deployed.worker.engine.handle(message, stage.clock.ms + 120_000)
+    stage.clock.advance(seconds=60)
+    for message in waiting(stage, deployed.function):
+        deployed.worker.engine.handle(message, stage.clock.ms + 120_000)
+    before = len(began)
+    stage.clock.advance(days=300)
+    forget_what_is_over(stage)
+    deployed.worker.engine.handle(late, stage.clock.ms + 120_000)
+    assert len(began) == before
+    assert client("dynamodb").scan(TableName=stage.settings.runs_table)["Items"] == []
+
+
+def timeouts_message() -> Any:
+
+    [name] = schedules()
+    found = client("scheduler").get_schedule(Name=name, GroupName="tidegate")
+    return decode_message(found["Target"]["Input"])
+
+
+def test_a_sleep_that_is_over_is_kept_through_the_next_one(stage: Stage) -> None:
+    def handler(ctx: ContextSync) -> None:
+        ctx.step.sleep("short", 3 * DAY)
+        ctx.step.sleep("long", 60 * DAY)
+
+    deployed = Deployed(stage, handler)
+    start_ms = stage.clock.ms
+    message = deployed.send()
+    deployed.handle(message)
+    for _ in range(5):
+        for later in waiting(stage, deployed.function):
+            stage.clock.ms = max(stage.clock.ms, deployed.run_of(message).due_ms or 0)
+            forget_what_is_over(stage)
+            deployed.handle(later)
+    assert deployed.run_of(message).status == Status.COMPLETED
+    assert stage.clock.ms - start_ms == 63 * DAY_MS
+
+
+def test_a_large_event_is_kept_for_a_run_of_many_short_sleeps(stage: Stage) -> None:
+    def handler(ctx: ContextSync) -> int:
+        for _ in range(80):
+            ctx.step.sleep("half a day", DAY / 2)
+        return len(ctx.event.data["text"])
+
+    deployed = Deployed(stage, handler)
+    message = deployed.send(data=LARGE)
+    deployed.handle(message)
+    forgotten = False
+    for _ in range(100):
+        if not forgotten and stage.clock.ms > message.event.received_ms + 31 * DAY_MS:
+            forget_event_bodies(stage)
+            forgotten = True
+        for later in waiting(stage, deployed.function):
+            stage.clock.ms = max(stage.clock.ms, deployed.run_of(message).due_ms or 0)
+            assert deployed.handle(later) == []
+    assert forgotten
+    assert deployed.run_of(message).status == Status.COMPLETED
+
+
+@pytest.mark.parametrize("timeout", [timedelta(hours=1), 3 * DAY])
+def test_a_run_of_a_large_event_waits_after_the_events_retention(
+    stage: Stage, timeout: timedelta
+) -> None:
+    def handler(ctx: ContextSync) -> Any:
+        ctx.step.sleep("long", 40 * DAY)
+        found = ctx.step.wait_for_event("b", event="app/b", timeout=timeout)
+        return (found and found.name, len(ctx.event.data["text"]))
+
+    deployed = Deployed(stage, handler)
+    message = deployed.send(data=LARGE)
+    deployed.handle(message)
+    stage.clock.ms = deployed.run_of(message).due_ms or 0
+    forget_event_bodies(stage)
+    forget_what_is_over(stage)
+    settle(stage, deployed)
+    stage.send({"name": "app/b"})
+    settle(stage, deployed)
+    run = deployed.run_of(message)
+    assert run.status == Status.COMPLETED, run.output
+    assert run.output == '["app/b",100000]'
