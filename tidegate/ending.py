@@ -12,6 +12,7 @@ from tidegate.encoding import encode
 from tidegate.errors import PlatformError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
+from tidegate.lifetime import cancelled
 from tidegate.manifest import Manifest
 from tidegate.run import Failure, Run, Status, failure_of
 from tidegate.step import StepRecord
@@ -137,11 +138,6 @@ class Ending:
                 if self.clock.now_ms() + _PAUSE_S * 1000 >= run.lease_until_ms - LEASE_MARGIN_MS:
                     raise
                 self.clock.sleep(_PAUSE_S)
-
-
-def cancelled(reason: str) -> Failure:
-    """What a run is ended with that was cancelled."""
-    return Failure("RunCancelled", f"cancelled: {reason}")
 
 
 def log(text: str, run: Run, **extra: object) -> None:

@@ -6,7 +6,6 @@ record alone, so that any message of a run may be lost as long as one arrives, a
 
 from __future__ import annotations
 
-import math
 import random
 import uuid
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.effect import RunComplete, RunError, RunSuspended
 from tidegate.encoding import encode
-from tidegate.ending import LEASE_MARGIN_MS, Ending, cancelled, log, logger
+from tidegate.ending import LEASE_MARGIN_MS, Ending, log, logger
 from tidegate.errors import DeadLetterError, PlatformError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
@@ -26,6 +25,7 @@ from tidegate.idempotency import Idempotency
 from tidegate.ids import run_id_of
 from tidegate.incoming import Incoming
 from tidegate.journal import Journal, Steps
+from tidegate.lifetime import Lifetime, cancelled
 from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Failure, Run, Status
@@ -80,6 +80,10 @@ class Engine:
         return Incoming(self.function, self.runs, self.store, self.announce, self.manifest)
 
     @cached_property
+    def _lifetime(self) -> Lifetime:
+        return Lifetime(self.function.timeouts, self.clock)
+
+    @cached_property
     def _ending(self) -> Ending:
         return Ending(
             self.function, self.runs, self.waiting, self.announce, self.manifest, self.clock
@@ -125,7 +129,7 @@ class Engine:
 
     def _drive(self, event: AcceptedEvent, message: Message, deadline_ms: int) -> None:
         """Start the event's run, or go on with it."""
-        late = self._late(event)
+        late = self._lifetime.why_late(event)
         run = self._new_run(event, deadline_ms)
         if late is not None:
             run = replace(run, started_ms=None)
@@ -146,36 +150,11 @@ class Engine:
         if not self.function.cancel:
             return
 
-        def listen() -> bool:
+        def listen() -> None:
             now_ms = self.clock.now_ms()
             self.waiting.listen_for_cancels(run, event, self.function.cancel, now_ms)
-            return True
 
         self._ending.patiently(run, listen)
-
-    def _late(self, event: AcceptedEvent) -> Failure | None:
-        """Why a run that has not started will not, if it waited for too long."""
-        waited_ms = self.clock.now_ms() - max(event.received_ms, event.ts)
-        start_ms = self.function.timeouts.start
-        if start_ms is None or waited_ms <= start_ms:
-            return None
-        return cancelled(f"it had not started after timeouts.start, {start_ms} ms")
-
-    def _why_cancelled(self, run: Run, event: AcceptedEvent) -> Failure | None:
-        """Why a run is not to go on, if it is not."""
-        if run.cancel_reason is not None:
-            return cancelled(run.cancel_reason)
-        if run.started_ms is None:
-            return self._late(event)
-        if self.clock.now_ms() >= self._finish_ms(run):
-            finish_ms = self.function.timeouts.finish
-            return cancelled(f"it had not finished after timeouts.finish, {finish_ms} ms")
-        return None
-
-    def _finish_ms(self, run: Run) -> float:
-        """When a run is cancelled that has not finished, UTC ms."""
-        finish_ms = self.function.timeouts.finish
-        return math.inf if finish_ms is None else (run.started_ms or 0) + finish_ms
 
     def _end_without_event(
         self, message: EventMessage, error: DeadLetterError, deadline_ms: int
@@ -188,6 +167,9 @@ class Engine:
         run = self._incoming.run_of(message.event)
         if run is None or run.has_ended:
             raise error
+        if run.lease and run.lease_until_ms > self.clock.now_ms():
+            # Its worker has the event, and ends it.
+            raise self._leased_by_other(run, run.lease_until_ms)
         status, failure = Status.FAILED, Failure("EventGone", str(error))
         if run.cancel_reason is not None:
             status, failure = Status.CANCELLED, cancelled(run.cancel_reason)
@@ -238,7 +220,7 @@ class Engine:
         now_ms = self.clock.now_ms()
         if run.lease and run.lease_until_ms > now_ms:
             raise self._leased_by_other(run, run.lease_until_ms)
-        why = self._why_cancelled(run, event)
+        why = self._lifetime.why_over(run, event)
         if why is not None:
             self._cancel(run, event, why, deadline_ms)
             return
@@ -341,9 +323,9 @@ class Engine:
             self._ending.fail(run, event, effect.failure, journal.awaiting())
 
     def _why_stop(self, run: Run, event: AcceptedEvent) -> Failure | None:
-        """As `_why_cancelled`, of a run that goes on here, from its record as it is now."""
+        """Why a run that goes on here is to stop, by its record as it is now."""
         now = self.runs.get(run.env, run.id)
-        return self._why_cancelled(run if now is None else now, event)
+        return self._lifetime.why_over(run if now is None else now, event)
 
     def _waited_for(self, journal: Journal) -> bool:
         """Whether what a run waits for came so soon that this invocation goes on."""
@@ -355,7 +337,7 @@ class Engine:
         return journal.stopped is None
 
     def _suspend(self, run: Run, event: AcceptedEvent, journal: Journal, message: Message) -> None:
-        due_ms = int(min(journal.due_ms(), self._finish_ms(run)))
+        due_ms = int(min(journal.due_ms(), self._lifetime.finish_ms(run)))
         self._ending.patiently(run, lambda: self.steps.keep(run, journal.records(), due_ms))
         release = partial(self.runs.release, run, due_ms, attempt=run.attempt)
         if not self._ending.patiently(run, release):
@@ -385,7 +367,7 @@ class Engine:
             due_ms = error.retry_after.due_ms(now_ms)
         else:
             due_ms = now_ms + retry_delay_ms(run.attempt, self.jitter())
-        due_ms = int(min(due_ms, self._finish_ms(run)))
+        due_ms = int(min(due_ms, self._lifetime.finish_ms(run)))
         release = partial(
             self.runs.release, run, due_ms, attempt=run.attempt + 1, failure=error.failure
         )

@@ -177,6 +177,7 @@ WRITES = {
     "steps.put",
     "steps.keep",
     "queue.at",
+    "queue.forget",
     "events.put_payloads",
     "events.put",
     "topic.publish",

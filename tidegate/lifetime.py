@@ -1,0 +1,58 @@
+"""How long a run may go on: until it is cancelled, or its time to start or to finish is over."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tidegate.cancel import Timeouts
+from tidegate.clock import Clock
+from tidegate.event import AcceptedEvent
+from tidegate.run import Failure, Run
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """Tells when the runs of a function are to be cancelled.
+
+    Attributes:
+        timeouts: the function's.
+        clock: the time.
+    """
+
+    timeouts: Timeouts
+    clock: Clock
+
+    def why_late(self, event: AcceptedEvent) -> Failure | None:
+        """Why a run that has not started will not, if it waited for too long."""
+        waited_ms = self.clock.now_ms() - max(event.received_ms, event.ts)
+        start_ms = self.timeouts.start
+        if start_ms is None or waited_ms <= start_ms:
+            return None
+        return cancelled(f"it had not started after timeouts.start, {start_ms} ms")
+
+    def why_over(self, run: Run, event: AcceptedEvent) -> Failure | None:
+        """Why a run is not to go on, if it is not.
+
+        Args:
+            run: the run, as its record is now.
+            event: the event that started it.
+        """
+        if run.cancel_reason is not None:
+            return cancelled(run.cancel_reason)
+        if run.started_ms is None:
+            return self.why_late(event)
+        if self.clock.now_ms() >= self.finish_ms(run):
+            finish_ms = self.timeouts.finish
+            return cancelled(f"it had not finished after timeouts.finish, {finish_ms} ms")
+        return None
+
+    def finish_ms(self, run: Run) -> float:
+        """When a run is cancelled that has not finished, UTC ms; infinite without a time-out."""
+        finish_ms = self.timeouts.finish
+        return math.inf if finish_ms is None else (run.started_ms or 0) + finish_ms
+
+
+def cancelled(reason: str) -> Failure:
+    """What a run is ended with that was cancelled."""
+    return Failure("RunCancelled", f"cancelled: {reason}")
