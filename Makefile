@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint types unit synth snapshot deploy lock clean
+.PHONY: help dev test bench lint types unit synth snapshot deploy lock clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ dev: .stamps/dev  ## start the dev server on http://localhost:8288 with the exam
 	@$(BIN)/tidegate dev functions.shop
 
 test: lint types unit synth  ## lint, types, all tests, synthesis
+
+bench: .stamps/test  ## measure; `make bench ONLY=bill` runs one part of it
+	$(BIN)/python -m bench $(ONLY)
 
 lint: .stamps/test  ## ruff: style and format
 	$(BIN)/ruff check
