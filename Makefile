@@ -18,7 +18,7 @@ dev: .stamps/dev  ## start the dev server on http://localhost:8288 with the exam
 
 test: lint types unit synth  ## lint, types, all tests, synthesis
 
-bench: .stamps/test  ## measure; `make bench ONLY=bill` runs one part of it
+bench: .stamps/test  ## measure; `make bench ONLY=testkit` runs one part of it
 	$(BIN)/python -m bench $(ONLY)
 
 lint: .stamps/test  ## ruff: style and format

@@ -19,6 +19,8 @@ from bench.figure import Figure
 
 # Each has a function `measure() -> Iterable[Figure]`.
 PARTS = {
+    "handlers": "bench.handlers",
+    "cold_start": "bench.cold_start",
     "send_to_start": "bench.send_to_start",
     "testkit": "bench.testkit",
 }
