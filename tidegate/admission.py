@@ -26,12 +26,14 @@ from tidegate.clock import Clock
 from tidegate.concurrency import concurrently
 from tidegate.errors import PlatformError
 from tidegate.event import RESERVED_PREFIX, AcceptedEvent, CheckedEvent, Event, check_events
-from tidegate.ids import Seed
+from tidegate.ids import Seed, ulid_ms
 from tidegate.message import EventMessage
 from tidegate.stores import MAX_PUT, Claim, Dedup, Events, Topic, Waits
 
 logger = logging.getLogger("tidegate.admission")
 
+# A new wait looks for past events by the times of their ids, give or take a few seconds.
+_SKEWED_MS = 1_000
 # A new wait looks for events that were asked about this long ago, and somewhat longer.
 _ASK_AGAIN_MS = 20_000
 # Longer than a request may take: what was claimed this long ago is stored, or was given up.
@@ -103,10 +105,13 @@ class Admission:
         awaited = self._ask(events, store=[event for event in events if event.sender_id is None])
         self._publish(events, awaited)
         self.store.put([event for event in events if event.sender_id is not None])
-        if self.clock.now_ms() - asked_ms > _ASK_AGAIN_MS:
-            # Who began to wait since then may no longer look for events that come so late.
-            late = self._ask(events) - awaited
-            self._publish([event for event in events if (event.env, event.name) in late], late)
+        is_late = self.clock.now_ms() - asked_ms > _ASK_AGAIN_MS
+        # Who began to wait since then may no longer look for events that come so late, and does not
+        # find those whose ids carry another time: that of a sender's clock, or of a sending run.
+        again = [event for event in events if is_late or _is_skewed(event)]
+        if again:
+            late = self._ask(again) - awaited
+            self._publish([event for event in again if (event.env, event.name) in late], late)
         for event in events:
             _log_received(event)
 
@@ -194,6 +199,10 @@ class Admission:
             raise PlatformError(
                 f"an event {claim.event_name!r} with the id of this {event.name!r} is on its way"
             )
+
+
+def _is_skewed(event: AcceptedEvent) -> bool:
+    return abs(ulid_ms(event.internal_id) - event.received_ms) > _SKEWED_MS
 
 
 def _owner(event: AcceptedEvent, claims: dict[str, Claim]) -> str:

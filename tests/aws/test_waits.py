@@ -16,7 +16,9 @@ from tests.aws.conftest import ENV, Stage, batch
 from tests.aws.deployed import Deployed, bodies, match, settle
 from tidegate import Context, ContextSync, ParallelMode
 from tidegate.aws import client
+from tidegate.bus import Bus
 from tidegate.errors import PlatformError
+from tidegate.ids import Seed
 from tidegate.message import EventMessage
 from tidegate.run import Run, Status
 from tidegate.step import StepState
@@ -586,3 +588,25 @@ def test_the_first_look_finds_what_was_stored_before_without_delay(stage: Stage)
     stage.matcher.handle(batch([{"messageId": "1", "body": looks[0]}]))
     settle(stage, deployed)
     assert output(deployed, message)["name"] == "app/b"
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_an_event_whose_id_has_another_time_is_not_lost(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """A look goes by the times of ids; they are a sender's clock's, or those of a sending run."""
+    deployed = Deployed(stage, waiter())
+    message = deployed.send()
+    publish = Bus.publish
+
+    def begin_to_wait(*args: Any) -> None:
+        # Ingest has asked and stored, and the wait is stored only now.
+        monkeypatch.setattr(Bus, "publish", publish)
+        assert deployed.handle(message) == []
+        publish(*args)
+
+    monkeypatch.setattr(Bus, "publish", begin_to_wait)
+    seed = Seed.random(stage.clock.ms + hours * 3_600_000)
+    stage.send({"name": "app/b", "data": {"n": 1}}, seed=seed)
+    settle(stage, deployed)
+    assert output(deployed, message)["data"] == {"n": 1}
