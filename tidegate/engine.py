@@ -188,6 +188,9 @@ class Engine:
         run = self._incoming.run_of(message.event)
         if run is None or run.has_ended:
             raise error
+        if run.lease and run.lease_until_ms > self.clock.now_ms():
+            # Its worker has the event, and ends it.
+            raise self._leased_by_other(run, run.lease_until_ms)
         status, failure = Status.FAILED, Failure("EventGone", str(error))
         if run.cancel_reason is not None:
             status, failure = Status.CANCELLED, cancelled(run.cancel_reason)
