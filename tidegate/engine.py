@@ -16,8 +16,8 @@ from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.effect import RunComplete, RunError, RunSuspended
 from tidegate.encoding import encode
-from tidegate.ending import LEASE_MARGIN_MS, Ending, log, logger
-from tidegate.errors import DeadLetterError, PlatformError, RunLeasedError
+from tidegate.ending import LEASE_MARGIN_MS, Ending, log
+from tidegate.errors import DeadLetterError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.host import Host
@@ -150,11 +150,8 @@ class Engine:
         if not self.function.cancel:
             return
 
-        def listen() -> None:
-            now_ms = self.clock.now_ms()
-            self.waiting.listen_for_cancels(run, event, self.function.cancel, now_ms)
-
-        self._ending.patiently(run, listen)
+        cancels, listen = self.function.cancel, self.waiting.listen_for_cancels
+        self._ending.patiently(run, lambda: listen(run, event, cancels, self.clock.now_ms()))
 
     def _end_without_event(
         self, message: EventMessage, error: DeadLetterError, deadline_ms: int
@@ -167,9 +164,8 @@ class Engine:
         run = self._incoming.run_of(message.event)
         if run is None or run.has_ended:
             raise error
-        if run.lease and run.lease_until_ms > self.clock.now_ms():
-            # Its worker has the event, and ends it.
-            raise self._leased_by_other(run, run.lease_until_ms)
+        # A worker that drives it has the event, and ends it.
+        self._check_lease(run)
         status, failure = Status.FAILED, Failure("EventGone", str(error))
         if run.cancel_reason is not None:
             status, failure = Status.CANCELLED, cancelled(run.cancel_reason)
@@ -217,9 +213,8 @@ class Engine:
             # The worker that ended it may have died before anybody was told.
             self._ending.tell(run, event, self.steps.load(run).values())
             return
+        self._check_lease(run)
         now_ms = self.clock.now_ms()
-        if run.lease and run.lease_until_ms > now_ms:
-            raise self._leased_by_other(run, run.lease_until_ms)
         why = self._lifetime.why_over(run, event)
         if why is not None:
             self._cancel(run, event, why, deadline_ms)
@@ -242,21 +237,10 @@ class Engine:
         if not self.runs.take(run, mine):
             raise self._leased_by_other(run, mine.lease_until_ms)
         if message.wakes and run.due_ms is not None:
-            self._recall(run, run.due_ms)
+            self.delivery.forget(run.due_ms, run.id)
         # An attempt is not to be lost because the steps cannot be read for a moment.
         records = self._ending.patiently(mine, lambda: self.steps.load(mine))
         self._attempt(mine, event, message, records, deadline_ms)
-
-    def _recall(self, run: Run, due_ms: int) -> None:
-        """Have the message not delivered that would have resumed a run which goes on before."""
-        try:
-            self.delivery.forget(due_ms, run.id)
-        except PlatformError:
-            logger.warning(
-                "a schedule stays, and its message will change nothing",
-                exc_info=True,
-                extra={"run_id": run.id, "function_id": run.function_id},
-            )
 
     def _cancel(self, run: Run, event: AcceptedEvent, why: Failure, deadline_ms: int) -> None:
         mine = replace(self._leased(run, deadline_ms), started_ms=run.started_ms)
@@ -272,6 +256,10 @@ class Engine:
         if not self.runs.take(run, last):
             raise self._leased_by_other(run, mine.lease_until_ms)
         self._ending.fail(last, event, _DIED, self.steps.load(last).values())
+
+    def _check_lease(self, run: Run) -> None:
+        if run.lease and run.lease_until_ms > self.clock.now_ms():
+            raise self._leased_by_other(run, run.lease_until_ms)
 
     def _leased_by_other(self, run: Run, until_ms: int) -> RunLeasedError:
         left_s = max(until_ms - self.clock.now_ms(), 0) // 1000 + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,6 +11,8 @@ from botocore.exceptions import ClientError
 from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
 from tidegate.clock import Clock
 from tidegate.settings import Settings
+
+logger = logging.getLogger("tidegate.schedule")
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 MAX_SQS_DELAY_MS = 900_000
@@ -79,9 +82,6 @@ class Delivery:
 
         Args:
             due_ms, name: as they were given to `at`.
-
-        Raises:
-            PlatformError: Scheduler did not answer.
         """
         if due_ms - self.clock.now_ms() <= SCHEDULER_LEAD_MS:
             return
@@ -89,12 +89,12 @@ class Delivery:
             client("scheduler").delete_schedule(
                 Name=f"{name}-{due_ms}", GroupName=self.schedule_group
             )
-        except ClientError as error:
-            # SQS has the message, or it has been delivered.
-            if error_code(error) != "ResourceNotFoundException":
-                raise unavailable("a delayed message could not be recalled", error) from error
         except AWS_ERRORS as error:
-            raise unavailable("a delayed message could not be recalled", error) from error
+            # It is not there when SQS has the message, or it has been delivered. Whatever else
+            # keeps it from being recalled is no reason to hold up the run.
+            code = error_code(error) if isinstance(error, ClientError) else ""
+            if code != "ResourceNotFoundException":
+                logger.warning("the schedule of run %s stays", name, exc_info=True)
 
     def _schedule(self, due_ms: int, text: str, name: str) -> None:
         moment = datetime.fromtimestamp((due_ms - SCHEDULER_LEAD_MS) // 1000, UTC)

@@ -194,7 +194,7 @@ def test_cancelling_twice_and_waking_twice_changes_nothing(stage: Stage) -> None
     cancel(stage, run)
     wakes = stage.messages(deployed.function)
     assert len(wakes) == 2
-    assert deployed.handle(*wakes) in ([], ["0"], ["1"])
+    assert len(deployed.handle(*wakes)) <= 1, "the other one has the lease"
     ended = deployed.run_of(message)
     assert deployed.handle(*wakes) == []
     assert deployed.run_of(message) == ended

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.aws.deployed import (
 from tidegate.aws import client
 from tidegate.context import ContextSync
 from tidegate.errors import PlatformError
+from tidegate.message import EventMessage
 from tidegate.run import Status
 from tidegate.run_store import RunStore
 
@@ -271,3 +273,53 @@ def test_what_waiting_does_not_mend_is_not_waited_for(
     monkeypatch.setattr(client("dynamodb"), "update_item", denied)
     assert deployed.handle(message) != []
     assert stage.clock.slept_s == []
+
+
+@pytest.mark.parametrize("operation", ["query", "batch_write_item"])
+def test_a_short_fault_of_the_steps_costs_no_attempt(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    """Steps are read when a run goes on, and kept for longer before it sleeps for long."""
+
+    def handler(ctx: ContextSync) -> str:
+        ctx.step.run("a", lambda: 1)
+        ctx.step.sleep("short", 60_000)
+        ctx.step.sleep("long", 40 * 86_400_000)
+        return "done"
+
+    deployed = Deployed(stage, handler, retries=0)
+    message = deployed.send()
+    assert deployed.handle(message) == []
+    [later] = waiting(stage, deployed.function)
+    stage.clock.advance(seconds=60)
+    call = getattr(client("dynamodb"), operation)
+    faults = [1, 2, 3]
+
+    def flaky(**arguments: Any) -> Any:
+        if faults:
+            faults.pop()
+            raise ClientError({"Error": {"Code": "InternalServerError"}}, operation)
+        return call(**arguments)
+
+    monkeypatch.setattr(client("dynamodb"), operation, flaky)
+    assert deployed.handle(later) == []
+    assert not faults
+    deployed.drive()
+    assert deployed.run_of(message).output == '"done"'
+
+
+def test_a_message_whose_event_is_gone_does_not_end_a_run_that_a_worker_drives(
+    stage: Stage,
+) -> None:
+    sent_back: list[str] = []
+
+    def handler(ctx: ContextSync) -> str:
+        gone = EventMessage(replace(message.event, body=""), "events/none", wakes=True)
+        sent_back.extend(deployed.handle(gone))
+        return "done"
+
+    deployed = Deployed(stage, handler)
+    message = deployed.send()
+    assert deployed.handle(message) == []
+    assert len(sent_back) == 1
+    assert deployed.run_of(message).output == '"done"'
