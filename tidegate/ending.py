@@ -118,13 +118,25 @@ class Ending:
         """
         output = self.runs.output_of(run)
         self.waiting.report(run, event, output)
+        self.release(run, records)
+        events = announcements(run, event, output, self.manifest)
+        if events:
+            self.announce(events)
+
+    def release(self, run: Run, records: Iterable[StepRecord]) -> None:
+        """Let nothing wake or cancel a run any more; doing it again is harmless.
+
+        Args:
+            run: the run.
+            records: its steps, or those of them that still wait.
+
+        Raises:
+            PlatformError: not everything was released; repeating the call is safe.
+        """
         for record in records:
             if record.is_awaiting:
                 self.waiting.stop(run, record)
         self.waiting.stop_cancels(run, self.function.cancel)
-        events = announcements(run, event, output, self.manifest)
-        if events:
-            self.announce(events)
 
     def patiently(self, run: Run, call: Callable[[], T]) -> T:
         """Repeat a call while the lease holds: if it is given up an attempt is lost, and if the

@@ -172,6 +172,9 @@ class Engine:
         mine = self._leased(run, deadline_ms)
         output = encode(failure.as_dict())
         ended = replace(mine, status=status, output=output, ended_ms=self.clock.now_ms())
+        self._ending.release(run, self.steps.load(run).values())
+        if run.due_ms is not None:
+            self.delivery.forget(run.due_ms, run.id)
         if self.runs.take(run, mine) and self.runs.end(mine, ended):
             log(
                 f"run {status.lower()}", run, attempt=run.attempt, duration_ms=0, error=str(failure)

@@ -226,15 +226,21 @@ def test_a_worker_that_dies_while_it_cancels_does_it_again(
 
 
 def test_a_run_whose_event_is_gone_is_cancelled(stage: Stage) -> None:
-    deployed = Deployed(stage, sleeper)
+    def handler(ctx: ContextSync) -> None:
+        ctx.step.wait_for_event("w", event="app/c", timeout=timedelta(days=3))
+
+    deployed = Deployed(stage, handler, cancel=[Cancel(event="app/b")])
     message = began(deployed)
+    assert (rows(stage), schedules()) == (2, 1)
     for table in (stage.settings.events_table,):
         for item in client("dynamodb").scan(TableName=table)["Items"]:
             key = {name: item[name] for name in ("pk", "sk")}
             client("dynamodb").delete_item(TableName=table, Key=key)
     cancel(stage, deployed.run_of(message))
-    deployed.handle_due()
+    [wake] = stage.messages(deployed.function)
+    assert deployed.handle(wake) == []
     assert reason_of(stage, deployed.run_of(message)) == "cancelled: by a test"
+    assert (rows(stage), schedules()) == (0, 0)
 
 
 # --- by an event ----------------------------------------------------------------------------------
