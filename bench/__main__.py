@@ -21,6 +21,7 @@ from bench.figure import Figure
 PARTS = {
     "handlers": "bench.handlers",
     "cold_start": "bench.cold_start",
+    "bill": "bench.bill",
     "send_to_start": "bench.send_to_start",
     "testkit": "bench.testkit",
 }

@@ -1,0 +1,98 @@
+"""What is counted does not depend on the machine: calls, units and dollars keep to their goals."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bench import bill
+from bench.figure import Figure
+from bench.scenarios import Bill, billed, fan_out, function, wait
+
+# What does not reach its goal yet, with what it must not exceed meanwhile.
+NOT_REACHED = {
+    # Who owns the id is asked before anything else, and not beside whether anybody waits.
+    "ingest of one event with id": 4,
+    # Behind each step the run's record is read, for whether the run is cancelled: $0.375.
+    bill.THREE_STEPS: 6.55,
+}
+
+
+@pytest.fixture(scope="module")
+def bills() -> dict[str, Bill]:
+    return {name: make() for name, make in bill.COUNTED.items()}
+
+
+@pytest.fixture(scope="module")
+def counted(bills: dict[str, Bill]) -> dict[str, Figure]:
+    return {figure.name: figure for figure in bill.counted(bills)}
+
+
+def test_what_is_counted_keeps_to_its_goal(counted: dict[str, Figure]) -> None:
+    exceeded = {
+        figure.name: (figure.value, figure.goal)
+        for figure in counted.values()
+        if figure.goal is not None
+        and figure.value > NOT_REACHED.get(figure.name, figure.goal) + 0.001
+    }
+    assert exceeded == {}
+
+
+def test_no_goal_counts_as_missed_that_is_reached(counted: dict[str, Figure]) -> None:
+    assert {name for name, figure in counted.items() if figure.met is False} == set(NOT_REACHED)
+
+
+def test_events_are_of_one_kilobyte(bills: dict[str, Bill]) -> None:
+    for name in (bill.PLAIN, bill.WITH_ID):
+        [stored] = {call.payload_bytes for call in bills[name].matching(table="events")}
+        assert 950 <= stored <= 1024
+
+
+def test_all_calls_of_an_event_are_on_the_bill(bills: dict[str, Bill]) -> None:
+    made = Counter((call.stage, call.operation, call.table) for call in bills[bill.PLAIN].calls)
+    # Ten requests of an event, and a batch of ten of the queue.
+    assert made == {
+        ("ingest", "Query", "waits"): 10,
+        ("ingest", "BatchWriteItem", "events"): 10,
+        ("ingest", "PublishBatch", ""): 10,
+        ("worker's queue", "ReceiveMessage", ""): 1,
+        ("worker", "PutItem", "runs"): 10,
+        ("worker", "UpdateItem", "runs"): 10,
+        ("worker's queue", "DeleteMessageBatch", ""): 1,
+    }
+
+
+def test_a_new_process_asks_for_the_key_once(bills: dict[str, Bill]) -> None:
+    assert [call.table for call in bills[bill.PLAIN].first_calls].count("keys") == 1
+    assert bills[bill.PLAIN].matching(table="keys") == []
+
+
+def test_asking_whether_a_run_is_cancelled_is_on_the_bill(bills: dict[str, Bill]) -> None:
+    units, cost = bill.asking(bills[bill.THREE_STEPS])
+    # A consistent read for each step, and never more than that.
+    assert units.value <= 1
+    assert cost.value == pytest.approx(3 * units.value * 0.125)
+    assert bills[bill.PLAIN].read_units(stage="worker") == 0
+
+
+def test_functions_that_do_not_want_an_event_cost_nothing(bills: dict[str, Bill]) -> None:
+    assert fan_out(10).dollars_per_million() == bills[bill.PLAIN].dollars_per_million()
+
+
+def test_a_wait_is_met_before_it_times_out() -> None:
+    paid = billed([function(wait)], events=1, then="bench/approved")
+    ended = paid.matching(stage="worker", operation="DeleteItem", table="waits")
+    woken = paid.matching(stage="matcher", operation="PublishBatch")
+    assert (len(ended), len(woken)) == (0, 1)
+
+
+def test_what_an_idle_queue_has_is_what_is_deployed() -> None:
+    snapshot = json.loads((Path(__file__).parents[1] / "infra" / "snapshot.json").read_text())
+    kinds = Counter(resource["Type"] for resource in snapshot["Resources"].values())
+    polled = kinds["AWS::Lambda::EventSourceMapping"]
+    assert kinds["AWS::CloudWatch::Alarm"] == bill.ALARMS_A_QUEUE * polled
+    # A queue for each function and the matcher's, each with its dead letters, which nobody polls.
+    assert kinds["AWS::SQS::Queue"] == 2 * polled
