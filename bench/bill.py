@@ -17,7 +17,6 @@ from bench.prices import AS_OF, dollars
 from bench.scenarios import (
     Bill,
     billed,
-    event,
     fan_out,
     function,
     no_steps,
@@ -168,7 +167,9 @@ def listing(name: str, bill: Bill) -> Table:
 def main() -> None:
     """List all calls of all scenarios."""
     console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(f"list prices of us-east-1 as of {AS_OF}; an event has {len(str(event()))} bytes")
+    console.print(
+        f"list prices of us-east-1 as of {AS_OF}; calls, units and dollars for each event"
+    )
     for name, make in (COUNTED | OTHERS).items():
         console.print(listing(name, make()))
 

@@ -12,6 +12,7 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -188,7 +189,9 @@ class BilledStage:
         first = len(calls)
         with self.recorder.during("scheduler"):
             fired = self._schedules.fire_due()
-        calls[first:] = [call for call in calls[first:] if call.operation == "SendMessage"]
+        sent = [call for call in calls[first:] if call.operation == "SendMessage"]
+        # Each schedule fires by itself.
+        calls[first:] = [replace(call, round_trips=1) for call in sent]
         if fired:
             self._use("scheduler", "Scheduler invocation", fired)
         return bool(fired)
