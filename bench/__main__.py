@@ -26,6 +26,8 @@ PARTS = {
     "testkit": "bench.testkit",
 }
 RESULTS = Path(__file__).parent / "results.json"
+# Of a table that is written to a file, in characters.
+_WIDTH = 120
 
 
 def figures_of(part: str) -> list[Figure]:
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         print(f"there is no part {unknown[0]!r}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     found: list[Figure] = []
     for part in arguments or PARTS:
         figures = figures_of(part)

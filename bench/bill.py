@@ -45,6 +45,7 @@ OTHERS: dict[str, Callable[[], Bill]] = {
     "no steps, ten events a request, with id": lambda: billed(
         [function(no_steps)], a_request=10, with_id=True
     ),
+    f"{THOUSAND}, with id": lambda: thousand_events(with_id=True),
     "100 steps": lambda: billed([function(steps(100))]),
     "a sleep of an hour": lambda: billed([function(sleep(timedelta(hours=1)))]),
     "a sleep of a week": lambda: billed([function(sleep(timedelta(days=7)))]),
@@ -63,7 +64,6 @@ def measure() -> Iterator[Figure]:
     """All figures."""
     bills = {name: make() for name, make in COUNTED.items()}
     yield from counted(bills)
-    yield from asking(bills[THREE_STEPS])
     for name, bill in bills.items():
         yield from _stages(name, bill)
     for name, make in OTHERS.items():
@@ -103,18 +103,6 @@ def counted(bills: dict[str, Bill]) -> Iterator[Figure]:
     for name, dollars_goal in ((PLAIN, 4.35), (BATCHED, 2.60), (THREE_STEPS, 6.25)):
         yield Figure(name, bills[name].dollars_per_million(), PER_MILLION, dollars_goal)
     yield Figure(WITH_ID, with_id.dollars_per_million(), PER_MILLION)
-
-
-def asking(bill: Bill) -> Iterator[Figure]:
-    """What it costs that a run is asked behind each step whether it was cancelled.
-
-    Args:
-        bill: of the function with three steps.
-    """
-    reads = bill.read_units(stage="worker", table="runs")
-    yield Figure("step: asking whether the run is cancelled", reads / 3, "read units")
-    cost = dollars({"DynamoDB read unit": reads}) * 1_000_000
-    yield Figure("3 steps: asking whether the run is cancelled", cost, PER_MILLION)
 
 
 def idle() -> Iterator[Figure]:

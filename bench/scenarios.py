@@ -167,13 +167,17 @@ def billed(
         return Bill.of(stage, events)
 
 
-def thousand_events() -> Bill:
+def thousand_events(*, with_id: bool = False) -> Bill:
     """The bill of one request with 1,000 events of one name, for ingest alone.
 
     They are small: a request may have 512 KB.
+
+    Args:
+        with_id: whether each has an `id`.
     """
+    sent = [event(number, with_id=with_id) for number in range(1_000)]
     with BilledStage([]) as stage:
-        stage.send([{"name": "bench/paid", "data": {"number": n}} for n in range(1_000)])
+        stage.send([one | {"data": {"number": n}} for n, one in enumerate(sent)])
         return Bill.of(stage, 1_000)
 
 

@@ -10,14 +10,15 @@ A duplicate whose original is stored is ignored. One whose original is not store
 died, or is a moment ahead) is published and stored under the original's internal id, and consumers
 collapse it: a run's id is derived from the event's.
 
-Beside the first of these steps it is asked whether a run waits for events of that name. A wait that
-is stored after that finds the event in the store, where it looks for the time that this may take.
+Beside the first of these steps, whichever it is, it is asked whether a run waits for events of that
+name. A wait that is stored after that finds the event in the store, where it looks for the time
+that this may take.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -38,6 +39,9 @@ _SKEWED_MS = 1_000
 _ASK_AGAIN_MS = 20_000
 # Longer than a request may take: what was claimed this long ago is stored, or was given up.
 _SETTLED_MS = 30_000
+
+# An environment and an event's name.
+Name = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ class Admission:
             event.accept(seed.ulid(number), env, now_ms)
             for number, event in enumerate(events, start=1)
         ]
-        claims = self._claim(accepted)
-        self.deliver(self._without_duplicates(accepted, claims))
+        claims, awaited = self._claim(accepted)
+        self._deliver(self._without_duplicates(accepted, claims), awaited, now_ms)
         return [_owner(event, claims) for event in accepted]
 
     def send(self, env: str, events: Sequence[Event], seed: Seed) -> list[str]:
@@ -100,20 +104,7 @@ class Admission:
         Raises:
             PlatformError: not all were stored and published; repeating the call is safe.
         """
-        self.store.put_payloads(events)
-        asked_ms = self.clock.now_ms()
-        awaited = self._ask(events, store=[event for event in events if event.sender_id is None])
-        self._publish(events, awaited)
-        self.store.put([event for event in events if event.sender_id is not None])
-        is_late = self.clock.now_ms() - asked_ms > _ASK_AGAIN_MS
-        # Who began to wait since then may no longer look for events that come so late, and does not
-        # find those whose ids carry another time: that of a sender's clock, or of a sending run.
-        again = [event for event in events if is_late or _is_skewed(event)]
-        if again:
-            late = self._ask(again) - awaited
-            self._publish([event for event in again if (event.env, event.name) in late], late)
-        for event in events:
-            _log_received(event)
+        self._deliver(events, {}, self.clock.now_ms())
 
     def deliver_to(self, function_id: str, event: AcceptedEvent) -> None:
         """Store an event and publish it to one function alone.
@@ -126,41 +117,66 @@ class Admission:
         self.bus.send_to(function_id, EventMessage.of(event))
         _log_received(event)
 
-    def _ask(
-        self, events: Sequence[AcceptedEvent], store: Sequence[AcceptedEvent] = ()
-    ) -> set[tuple[str, str]]:
-        """The environments and names that runs wait for; events are stored meanwhile."""
-        names = list(
-            dict.fromkeys(
-                (event.env, event.name)
-                for event in events
-                if not event.name.startswith(RESERVED_PREFIX)
-            )
-        )
-        asking = [partial(self.waits.is_awaited, *name) for name in names]
-        storing = [partial(self.store.put, chunk) for chunk in chunks(list(store), MAX_PUT)]
-        calls: list[Callable[[], object]] = [*storing, *asking]
-        answers = concurrently(lambda call: call(), calls)[len(storing) :]
-        return {name for name, is_awaited in zip(names, answers, strict=True) if is_awaited}
-
-    def _publish(
-        self, events: Sequence[AcceptedEvent], awaited: Container[tuple[str, str]]
+    def _deliver(
+        self, events: Sequence[AcceptedEvent], awaited: Mapping[Name, bool], asked_ms: int
     ) -> None:
-        self.bus.publish(events, {e.internal_id for e in events if (e.env, e.name) in awaited})
+        """Store and publish events; of some names it is known whether they are awaited.
 
-    def _claim(self, events: Sequence[AcceptedEvent]) -> dict[str, Claim]:
-        """Who owns each sender's id; the first event of a request claims for all."""
+        Args:
+            events: the events.
+            awaited: whether a run waits for events of a name.
+            asked_ms: when that was asked, UTC ms.
+        """
+        self.store.put_payloads(events)
+        without_id = [event for event in events if event.sender_id is None]
+        storing = [partial(self.store.put, chunk) for chunk in chunks(without_id, MAX_PUT)]
+        awaited = {**awaited, **self._ask(_names(events) - awaited.keys(), beside=storing)}
+        self._publish(events, awaited)
+        self.store.put([event for event in events if event.sender_id is not None])
+        is_late = self.clock.now_ms() - asked_ms > _ASK_AGAIN_MS
+        # Who began to wait since then may no longer look for events that come so late, and does not
+        # find those whose ids carry another time: that of a sender's clock, or of a sending run.
+        again = [event for event in events if is_late or _is_skewed(event)]
+        if again:
+            unknown = {name for name in _names(again) if not awaited.get(name)}
+            late = self._ask(unknown)
+            self._publish([event for event in again if late.get((event.env, event.name))], late)
+        for event in events:
+            _log_received(event)
+
+    def _ask(
+        self, names: Iterable[Name], beside: Sequence[Callable[[], object]] = ()
+    ) -> dict[Name, bool]:
+        """Whether runs wait for events of some names; other calls are made meanwhile."""
+        asked = list(names)
+        asking = [partial(self.waits.is_awaited, *name) for name in asked]
+        calls: list[Callable[[], object]] = [*beside, *asking]
+        answers = concurrently(lambda call: call(), calls)[len(beside) :]
+        return {name: bool(answer) for name, answer in zip(asked, answers, strict=True)}
+
+    def _publish(self, events: Sequence[AcceptedEvent], awaited: Mapping[Name, bool]) -> None:
+        matched = {e.internal_id for e in events if awaited.get((e.env, e.name))}
+        self.bus.publish(events, matched)
+
+    def _claim(self, events: Sequence[AcceptedEvent]) -> tuple[dict[str, Claim], dict[Name, bool]]:
+        """Who owns each sender's id, and whether the names of these events are awaited.
+
+        The first event of a request claims for all that have the id.
+        """
         first: dict[str, AcceptedEvent] = {}
         for event in events:
             if event.sender_id is not None:
                 first.setdefault(event.sender_id, event)
-        claims = concurrently(
-            lambda item: self.dedup.claim(
-                item[1].env, item[0], item[1].internal_id, item[1].name, item[1].received_ms
-            ),
-            first.items(),
-        )
-        return dict(zip(first, claims, strict=True))
+        claims: dict[str, Claim] = {}
+
+        def claim(event: AcceptedEvent, sender_id: str) -> None:
+            claims[sender_id] = self.dedup.claim(
+                event.env, sender_id, event.internal_id, event.name, event.received_ms
+            )
+
+        claiming = [partial(claim, event, sender_id) for sender_id, event in first.items()]
+        awaited = self._ask(_names(first.values()), beside=claiming)
+        return claims, awaited
 
     def _without_duplicates(
         self, events: Sequence[AcceptedEvent], claims: dict[str, Claim]
@@ -199,6 +215,11 @@ class Admission:
             raise PlatformError(
                 f"an event {claim.event_name!r} with the id of this {event.name!r} is on its way"
             )
+
+
+def _names(events: Iterable[AcceptedEvent]) -> set[Name]:
+    """The names that a run may wait for."""
+    return {(e.env, e.name) for e in events if not e.name.startswith(RESERVED_PREFIX)}
 
 
 def _is_skewed(event: AcceptedEvent) -> bool:

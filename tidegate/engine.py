@@ -25,7 +25,7 @@ from tidegate.idempotency import Idempotency
 from tidegate.ids import run_id_of
 from tidegate.incoming import Incoming
 from tidegate.journal import Journal, Steps
-from tidegate.lifetime import Lifetime, cancelled
+from tidegate.lifetime import Lifetime, Watch, cancelled
 from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Failure, Run, Status
@@ -294,7 +294,9 @@ class Engine:
             hand_over_ms=deadline_ms - min(HAND_OVER_MS, left_ms // 2),
             clock=self.clock,
             jitter=self.jitter,
-            why_stop=lambda: self._why_stop(run, event),
+            why_stop=Watch(
+                self._lifetime, run, event, partial(self.runs.get, run.env, run.id)
+            ).why_stop,
         )
         effect = self.host.call(run, event.event, journal)
         while isinstance(effect, RunSuspended) and self._waited_for(journal):
@@ -312,11 +314,6 @@ class Engine:
             self._retry(run, event, effect, message, journal)
         else:
             self._ending.fail(run, event, effect.failure, journal.awaiting())
-
-    def _why_stop(self, run: Run, event: AcceptedEvent) -> Failure | None:
-        """Why a run that goes on here is to stop, by its record as it is now."""
-        now = self.runs.get(run.env, run.id)
-        return self._lifetime.why_over(run if now is None else now, event)
 
     def _waited_for(self, journal: Journal) -> bool:
         """Whether what a run waits for came so soon that this invocation goes on."""

@@ -14,6 +14,7 @@ from tidegate.aws import client
 from tidegate.cancel import Cancel, Timeouts
 from tidegate.context import ContextSync
 from tidegate.errors import InvokeCancelledError, PlatformError
+from tidegate.lifetime import ASK_EVERY_MS
 from tidegate.message import EventMessage
 from tidegate.run import Run, Status, failure_of
 from tidegate.trigger import TriggerEvent
@@ -77,8 +78,14 @@ def test_a_run_in_a_step_ends_behind_that_step(stage: Stage) -> None:
 
     def handler(ctx: ContextSync) -> None:
         ctx.step.run("one", ran.append, "one")
-        ctx.step.run("two", lambda: cancel(stage, stage.runs.get(ENV, ctx.run_id)))  # type: ignore[arg-type, return-value]
+        ctx.step.run("two", two, ctx.run_id)
         ctx.step.run("three", ran.append, "three")
+
+    def two(run_id: str) -> None:
+        run = stage.runs.get(ENV, run_id)
+        assert run is not None
+        cancel(stage, run)
+        stage.clock.ms += ASK_EVERY_MS
 
     deployed = Deployed(stage, handler)
     message = began(deployed)
@@ -97,6 +104,7 @@ def test_nothing_new_begins_behind_the_step_that_was_running(stage: Stage, kind:
             run = stage.runs.get(ENV, ctx.run_id)
             assert run is not None
             stage.runs.cancel(ENV, run.id, "by a test")
+            stage.clock.ms += ASK_EVERY_MS
 
         ctx.step.run("stop", stop)
         if kind == "sleep":
@@ -119,6 +127,25 @@ def test_nothing_new_begins_behind_the_step_that_was_running(stage: Stage, kind:
     assert reason_of(stage, run) == "cancelled: by a test"
     assert [record.step.name for record in stage.steps.load(run).values()] == ["stop"]
     assert rows(stage) == 0
+
+
+def test_many_short_steps_do_not_hide_that_it_is_cancelled(stage: Stage) -> None:
+    ran: list[int] = []
+
+    def work(number: int, run_id: str) -> None:
+        ran.append(number)
+        stage.clock.ms += ASK_EVERY_MS // 4
+        if number == 1:
+            stage.runs.cancel(ENV, run_id, "by a test")
+
+    def handler(ctx: ContextSync) -> None:
+        for number in range(100):
+            ctx.step.run(f"step {number}", work, number, ctx.run_id)
+
+    deployed = Deployed(stage, handler)
+    run = deployed.run_of(began(deployed))
+    assert reason_of(stage, run) == "cancelled: by a test"
+    assert len(ran) <= 2 + 4
 
 
 def test_what_has_ended_stays_as_it_is(stage: Stage) -> None:

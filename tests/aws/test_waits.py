@@ -481,8 +481,8 @@ class Race:
 
     Args:
         stage: the stage.
-        points: before which call of the worker each call of ingest happens; behind the last one
-            is after the run was suspended.
+        points: before which call of the worker each call of ingest happens, in ingest's order;
+            behind the last one is after the run was suspended.
     """
 
     def __init__(self, stage: Stage, points: dict[str, int]) -> None:
@@ -511,8 +511,8 @@ class Race:
 
     def let(self, point: int) -> None:
         """Let ingest's calls of a point happen."""
-        for name in ("ask", "store", "publish"):
-            if self.points[name] == point:
+        for name, its_point in self.points.items():
+            if its_point == point:
                 self._may[name].set()
                 assert self._did[name].wait(10)
 
@@ -540,15 +540,20 @@ class Race:
         return answer
 
 
-def interleavings() -> Iterator[dict[str, int]]:
+def interleavings(*, with_id: bool) -> Iterator[dict[str, int]]:
     behind = len(WORKER)
-    for ask, store in product(range(behind + 1), repeat=2):
-        for publish in sorted({max(ask, store), behind}):
-            yield {"ask": ask, "store": store, "publish": publish}
+    for ask, other in product(range(behind + 1), repeat=2):
+        if with_id and ask <= other:
+            for store in sorted({other, behind}):
+                yield {"ask": ask, "publish": other, "store": store}
+        elif not with_id:
+            for publish in sorted({max(ask, other), behind}):
+                yield {"ask": ask, "store": other, "publish": publish}
 
 
+@pytest.mark.parametrize("with_id", [False, True])
 def test_no_event_is_lost_wherever_it_meets_the_storing_of_the_wait(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, with_id: bool
 ) -> None:
     def handler(ctx: ContextSync) -> Any:
         name = ctx.event.data["waits_for"]
@@ -557,11 +562,12 @@ def test_no_event_is_lost_wherever_it_meets_the_storing_of_the_wait(
 
     deployed = Deployed(stage, handler)
     numbers = count()
-    for points in interleavings():
+    for points in interleavings(with_id=with_id):
         name = f"app/{next(numbers)}"
         message = deployed.send(data={"waits_for": name})
         race = Race(stage, points)
-        ingest = threading.Thread(target=stage.send, args=[{"name": name, "data": points}])
+        sent = {"name": name, "data": points} | ({"id": name} if with_id else {})
+        ingest = threading.Thread(target=stage.send, args=[sent])
         with monkeypatch.context() as patch:
             patch.setattr(
                 botocore.client.BaseClient, "_make_api_call", lambda *a, race=race: race.call(*a)
