@@ -46,13 +46,13 @@ class Permissions:
         ]
 
     def api(self) -> list[iam.PolicyStatement]:
-        """To answer what happened, and to cancel runs."""
+        """To answer what happened, and to start and cancel runs."""
         return [
             self._table("keys", "GetItem"),
-            self._table("events", "GetItem", "Query"),
+            self._table("events", "BatchWriteItem", "GetItem", "Query"),
             self._table("runs", "BatchGetItem", "GetItem", "Query", "UpdateItem"),
             self._publish(),
-            self._objects("GetObject"),
+            self._objects("GetObject", "PutObject"),
             self._tell_missing_objects(),
         ]
 

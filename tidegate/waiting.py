@@ -194,7 +194,7 @@ class Waiting:
 
     def _wait_of_caller(self, event: AcceptedEvent) -> Wait | None:
         invocation = Invocation.of(event)
-        if invocation is None:
+        if invocation is None or not invocation.run_id:
             return None
         key = WaitKey(event.env, "", invocation.run_id, invocation.step_hash)
         return self.waker.waits.get(key)

@@ -11,10 +11,12 @@ from tidegate.bus import Bus
 from tidegate.cancelling import Canceller
 from tidegate.clock import SystemClock
 from tidegate.event_store import EventStore
+from tidegate.invoking import Invoker
 from tidegate.key import keys_of
 from tidegate.logs import log_to_cloudwatch
 from tidegate.manifest import Manifest
 from tidegate.payload import PayloadStore
+from tidegate.rest_invoke import InvokeEndpoints
 from tidegate.run_store import RunStore
 from tidegate.settings import Settings
 
@@ -27,8 +29,19 @@ payloads = PayloadStore(settings.bucket)
 manifest = Manifest.read(settings.manifest)
 events = EventStore(settings.events_table, payloads, settings.retention_s, clock)
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
-canceller = Canceller(runs, events, Bus(settings.topic_arn, clock, manifest))
-api = Api(keys_of(settings, clock), events, runs, canceller, manifest, clock)
+bus = Bus(settings.topic_arn, clock, manifest)
+canceller = Canceller(runs, events, bus)
+acting = [InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest).routes()]
+api = Api(
+    keys_of(settings, clock),
+    events,
+    runs,
+    canceller,
+    manifest,
+    clock,
+    acting,
+    settings.max_request_bytes,
+)
 # Made while the Lambda starts, when it has a full processor, not during the first request.
 client("dynamodb")
 

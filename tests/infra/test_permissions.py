@@ -18,7 +18,7 @@ INGEST = {
 }
 REST_API = {
     "StorageKeys": {"dynamodb:GetItem"},
-    "StorageEvents": {"dynamodb:GetItem", "dynamodb:Query"},
+    "StorageEvents": {"dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:Query"},
     "StorageRuns": {
         "dynamodb:BatchGetItem",
         "dynamodb:GetItem",
@@ -27,7 +27,7 @@ REST_API = {
     },
     "Events": {"sns:Publish"},
     "StoragePayloads": {"s3:ListBucket"},
-    "StoragePayloads/*": {"s3:GetObject"},
+    "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
     "RestApiLogs": LOGS,
 }
 MATCHER = {
