@@ -51,6 +51,7 @@ class Permissions:
             self._table("keys", "GetItem"),
             self._table("events", "BatchWriteItem", "GetItem", "Query"),
             self._table("runs", "BatchGetItem", "GetItem", "Query", "UpdateItem"),
+            self._table("steps", "BatchWriteItem", "Query"),
             self._publish(),
             self._objects("GetObject", "PutObject"),
             self._tell_missing_objects(),

@@ -110,6 +110,7 @@ class TidegateStack(Stack):
             environment=settings.environment(
                 "events_table",
                 "runs_table",
+                "steps_table",
                 "keys_table",
                 "topic_arn",
                 "bucket",

@@ -25,6 +25,7 @@ REST_API = {
         "dynamodb:Query",
         "dynamodb:UpdateItem",
     },
+    "StorageSteps": {"dynamodb:BatchWriteItem", "dynamodb:Query"},
     "Events": {"sns:Publish"},
     "StoragePayloads": {"s3:ListBucket"},
     "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
