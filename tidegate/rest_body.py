@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from tidegate.encoding import decode
 from tidegate.errors import RequestError
+from tidegate.rest_query import moment_ms
+
+
+def _moment(value: Any) -> Any:
+    is_one = isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
+    return moment_ms(str(value)) if is_one else value
+
+
+# A time as in a query, or UTC milliseconds as a number; UTC ms.
+Moment = Annotated[int, BeforeValidator(_moment)]
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 

@@ -11,22 +11,25 @@ from tidegate.bus import Bus
 from tidegate.cancelling import Canceller
 from tidegate.clock import SystemClock
 from tidegate.event_store import EventStore
-from tidegate.invoking import Invoker
 from tidegate.key import keys_of
 from tidegate.logs import log_to_cloudwatch
 from tidegate.manifest import Manifest
 from tidegate.payload import PayloadStore
-from tidegate.rerun_notes import RerunNotes
-from tidegate.rerunning import Rerunner
-from tidegate.rest_invoke import InvokeEndpoints
-from tidegate.rest_rerun import RerunEndpoints
+from tidegate.rest_acting import acting_routes
 from tidegate.run_store import RunStore
 from tidegate.settings import Settings
-from tidegate.step_store import StepStore
 
 log_to_cloudwatch()
 settings = Settings.read(
-    os.environ, "events_table", "runs_table", "steps_table", "topic_arn", "bucket", "manifest"
+    os.environ,
+    "events_table",
+    "runs_table",
+    "steps_table",
+    "jobs_table",
+    "matcher_queue_url",
+    "topic_arn",
+    "bucket",
+    "manifest",
 )
 clock = SystemClock()
 payloads = PayloadStore(settings.bucket)
@@ -35,13 +38,7 @@ events = EventStore(settings.events_table, payloads, settings.retention_s, clock
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
 bus = Bus(settings.topic_arn, clock, manifest)
 canceller = Canceller(runs, events, bus)
-steps = StepStore(settings.steps_table, payloads, settings.retention_s, clock)
-notes = RerunNotes(settings.runs_table)
-rerunner = Rerunner(notes, steps, events, bus, manifest, clock)
-acting = [
-    InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest).routes(),
-    RerunEndpoints(runs, rerunner).routes(),
-]
+acting = acting_routes(settings, runs, events, bus, manifest, clock)
 api = Api(
     keys_of(settings, clock),
     events,
