@@ -1,4 +1,4 @@
-"""The job store: a DynamoDB table of bulk jobs and their progress, and the queue for their slices."""
+"""The job store: a DynamoDB table of bulk jobs and their progress, and the queue for slices."""
 
 from __future__ import annotations
 

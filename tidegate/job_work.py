@@ -31,14 +31,6 @@ PAGE = 50
 SLICE_MS = 5_000
 
 
-class _DoesNotConcern(Exception):
-    """The expression does not hold of a run's event."""
-
-
-class _Skipped(Exception):
-    """A run cannot be started again or cancelled; the message says why."""
-
-
 @dataclass(frozen=True)
 class JobWork:
     """Works on jobs.
@@ -117,44 +109,34 @@ class JobWork:
     def _outcome(self, job: BulkJob, run: Run) -> tuple[bool, str | None]:
         """Whether the job concerns the run, and what kept it from being done."""
         try:
-            self._check_concerned(job, run)
-            if job.kind == JobKind.REPLAY:
-                self._rerun(job, run)
-            else:
-                self._cancel(job, run)
-        except _DoesNotConcern:
-            return False, None
-        except _Skipped as skipped:
-            return True, str(skipped)
-        return True, None
+            if not self._is_wanted(job, run):
+                return False, None
+            act = self._rerun if job.kind == JobKind.REPLAY else self._cancel
+            return True, act(job, run)
+        except (DeadLetterError, ExpressionError, RequestError) as error:
+            return True, f"run {run.id}: {error}"
 
-    def _check_concerned(self, job: BulkJob, run: Run) -> None:
+    def _is_wanted(self, job: BulkJob, run: Run) -> bool:
+        """Whether the job's expression holds of the run's event."""
         if job.expression is None:
-            return
-        try:
-            event = self.canceller.events.get(run.env, run.event_id, now_ms=0)
-            if event is None:
-                raise _Skipped(f"the event of run {run.id} is no longer stored")
-            holds = job.expression.matches(event=decode(event.body), now_ms=event.received_ms)
-        except (DeadLetterError, ExpressionError) as error:
-            raise _Skipped(f"run {run.id}: {error}") from None
-        if not holds:
-            raise _DoesNotConcern
+            return True
+        event = self.canceller.events.get(run.env, run.event_id, now_ms=0)
+        if event is None:
+            raise DeadLetterError("its event is no longer stored")
+        return job.expression.matches(event=decode(event.body), now_ms=event.received_ms)
 
     def _rerun(self, job: BulkJob, run: Run) -> None:
         # The same at every repetition, and with a time that the job does not come to.
         rerun_id = derived_ulid(job.created_ms, "replay", job.env, job.id, run.id)
-        try:
-            self.rerunner.rerun(run, Rerun(rerun_id, run.id, job.id))
-        except RequestError as error:
-            raise _Skipped(error.message) from None
+        self.rerunner.rerun(run, Rerun(rerun_id, run.id, job.id))
 
-    def _cancel(self, job: BulkJob, run: Run) -> None:
+    def _cancel(self, job: BulkJob, run: Run) -> str | None:
         reason = _reason(job)
         now = self.canceller.cancel(run.env, run.id, reason)
-        # Also when an earlier try of this page has cancelled it, and it has ended since.
-        if now is None or now.cancel_reason != reason:
-            raise _Skipped(f"run {run.id} ended, or was cancelled otherwise, in the meantime")
+        # An earlier try of this page may have cancelled it, and it has ended since.
+        if now is not None and now.cancel_reason == reason:
+            return None
+        return f"run {run.id} ended, or was cancelled otherwise, in the meantime"
 
 
 def _reason(job: BulkJob) -> str:
