@@ -30,6 +30,7 @@ from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Failure, Run, Status
 from tidegate.step import StepRecord
 from tidegate.stores import Dedup, Queue, Runs
+from tidegate.tick import cron_of
 from tidegate.waiting import RunWaits, Waiting
 
 # What is due sooner than this is waited for: SQS delays by whole seconds.
@@ -200,6 +201,8 @@ class Engine:
             queued_ms=now_ms,
             original_run_id=rerun.original_run_id if rerun else None,
             replay_id=rerun.replay_id if rerun else None,
+            event_name=event.name,
+            cron=cron_of(event),
         )
         if event.ts - now_ms >= _SHORT_WAIT_MS:
             return replace(run, due_ms=event.ts)

@@ -39,7 +39,8 @@ class Outcome(TypedDict):
 class RunObject(Outcome):
     """A run, with the field names of Inngest's REST API (v1), and a few more.
 
-    Ours are `environment`, `attempt`, `queued_at`, `next_attempt_at`, `last_error` and `note`.
+    Ours are `environment`, `event_name`, `attempt`, `queued_at`, `next_attempt_at`, `last_error`
+    and `note`.
     """
 
     run_id: str
@@ -48,10 +49,11 @@ class RunObject(Outcome):
     environment_id: str
     environment: str
     event_id: str
+    event_name: str | None
     batch_id: None
     original_run_id: str | None
     replay_id: str | None
-    cron: None
+    cron: str | None
     status: str
     attempt: int
     queued_at: str
@@ -137,10 +139,11 @@ def run_object(run: Run, outcome: Outcome) -> RunObject:
         "environment_id": ZERO_UUID,
         "environment": run.env,
         "event_id": run.event_id,
+        "event_name": run.event_name or None,
         "batch_id": None,
         "original_run_id": run.original_run_id,
         "replay_id": run.replay_id,
-        "cron": None,
+        "cron": run.cron,
         "status": run.status,
         "attempt": run.attempt,
         "queued_at": rfc3339(run.queued_ms),

@@ -103,6 +103,8 @@ class Run:
         original_run_id: the run that it repeats, if it is a rerun.
         replay_id: the replay that it is a part of, if it is.
         reruns: of the run that its event started, the ids of all that repeat it, or repeat those.
+        event_name: the name of the event that started it; empty in records of before it was kept.
+        cron: the expression whose tick started it, if one did.
     """
 
     id: str
@@ -123,6 +125,8 @@ class Run:
     original_run_id: str | None = None
     replay_id: str | None = None
     reruns: tuple[str, ...] = ()
+    event_name: str = ""
+    cron: str | None = None
 
     @property
     def rerun(self) -> Rerun | None:

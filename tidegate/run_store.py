@@ -328,6 +328,8 @@ class RunStore:
         for name, text in (
             ("original_run_id", run.original_run_id),
             ("replay_id", run.replay_id),
+            ("event_name", run.event_name or None),
+            ("cron", run.cron),
         ):
             if text is not None:
                 item[name] = {"S": text}

@@ -93,6 +93,12 @@ def test_a_scheduled_run_is_recorded_as_it_is(backend: Backend) -> None:
     assert backend.runs.get(run.env, run.id) == run
 
 
+def test_what_started_a_run_is_recorded_with_it(backend: Backend) -> None:
+    run = leased(event_name="inngest/scheduled.timer", cron="0 9 * * *")
+    backend.runs.create(run)
+    assert backend.runs.get(run.env, run.id) == run
+
+
 def test_one_of_many_records_a_run(backend: Backend) -> None:
     run = leased()
     found = race(lambda n: backend.runs.create(replace(run, lease=f"lease {n}")))
