@@ -27,6 +27,7 @@ from tidegate.manifest import Manifest
 from tidegate.rest_call import Call, Endpoint, Routes, rfc3339
 from tidegate.rest_events import EventEndpoints
 from tidegate.rest_functions import FunctionEndpoints
+from tidegate.rest_run_list import RunListEndpoints
 from tidegate.rest_runs import RunEndpoints
 from tidegate.run_store import RunStore
 from tidegate.settings import MAX_REQUEST_BYTES
@@ -78,6 +79,7 @@ class Api:
         event_endpoints = EventEndpoints(events)
         self._resolver = self._resolver_of(
             event_endpoints.routes(),
+            RunListEndpoints(runs).routes(),
             RunEndpoints(runs, canceller, event_endpoints, manifest).routes(),
             FunctionEndpoints(manifest).routes(),
             *acting,

@@ -218,6 +218,7 @@ class Engine:
             started_ms=run.started_ms or self.clock.now_ms(),
             due_ms=None,
             lease=uuid.uuid4().hex,
+            leased_ms=self.clock.now_ms(),
             lease_until_ms=deadline_ms + LEASE_MARGIN_MS,
         )
 
@@ -241,13 +242,14 @@ class Engine:
                 self._deliver(run, message)
                 return
             self.clock.sleep((run.due_ms - now_ms) / 1000)
-        crashed = bool(run.lease)
-        if crashed:
+        mine = self._leased(run, deadline_ms)
+        if run.lease:
             log("attempt failed", run, attempt=run.attempt, error=str(_DIED))
-        mine = self._leased(replace(run, attempt=run.attempt + crashed), deadline_ms)
-        if crashed and mine.attempt >= self.function.max_attempts:
-            self._give_up(run, mine, event)
-            return
+            if run.attempt + 1 >= self.function.max_attempts:
+                self._give_up(run, mine, event)
+                return
+            attempts = run.with_attempt(run.lease_until_ms, _DIED).attempts
+            mine = replace(mine, attempt=run.attempt + 1, attempts=attempts)
         if not self.runs.take(run, mine):
             raise self._leased_by_other(run, mine.lease_until_ms)
         if message.wakes and run.due_ms is not None:
@@ -269,7 +271,7 @@ class Engine:
 
     def _give_up(self, run: Run, mine: Run, event: AcceptedEvent) -> None:
         """Fail a run whose worker died in its last attempt."""
-        last = replace(mine, attempt=run.attempt)
+        last = replace(mine, leased_ms=run.leased_ms)
         if not self.runs.take(run, last):
             raise self._leased_by_other(run, mine.lease_until_ms)
         self._ending.fail(last, event, _DIED, self.steps.load(last).values())
@@ -370,8 +372,9 @@ class Engine:
         else:
             due_ms = now_ms + retry_delay_ms(run.attempt, self.jitter())
         due_ms = int(min(due_ms, self._lifetime.finish_ms(run)))
+        tried = run.with_attempt(now_ms, error.failure)
         release = partial(
-            self.runs.release, run, due_ms, attempt=run.attempt + 1, failure=error.failure
+            self.runs.release, tried, due_ms, attempt=run.attempt + 1, failure=error.failure
         )
         if not self._ending.patiently(run, release):
             self._ending.cancel_or_lose(run, event, journal.awaiting())

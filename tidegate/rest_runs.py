@@ -28,11 +28,29 @@ from tidegate.run_store import RunStore
 _SINGLY = "GET /v1/runs/<run_id>"
 
 
+class ErrorObject(TypedDict):
+    """Why something failed.
+
+    Attributes:
+        name: the exception's type.
+        message: its message.
+        stack: its traceback; left out in lists.
+    """
+
+    name: str
+    message: str
+    stack: NotRequired[str]
+
+
 class Outcome(TypedDict):
-    """What a run has come to: an output once it has ended, before that the latest failure."""
+    """What a run has come to: an output once it has ended, before that the latest failure.
+
+    In a list there is no output, but `error` of a run that failed or was cancelled.
+    """
 
     output: NotRequired[Any]
-    last_error: NotRequired[Any]
+    error: NotRequired[ErrorObject]
+    last_error: NotRequired[ErrorObject]
     note: NotRequired[str]
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
+from tidegate.attempt import decode_attempts, encode_attempts
 from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
 from tidegate.batch_put import put_items
 from tidegate.clock import Clock
@@ -167,6 +168,8 @@ class StepStore:
                 item[name] = {"N": str(number)}
         if record.event_name:
             item["event_name"] = {"S": record.event_name}
+        if record.attempts:
+            item["attempts"] = {"S": encode_attempts(record.attempts)}
         if record.memo_key is not None:
             item["memo_key"] = {"S": record.memo_key}
         elif record.memo is not None:
@@ -194,4 +197,5 @@ def _record_of(item: Mapping[str, Any]) -> StepRecord:
         memo_key=item["memo_key"]["S"] if "memo_key" in item else None,
         event_name=item["event_name"]["S"] if "event_name" in item else "",
         kept_ms=int(item["expires_at"]["N"]) * 1000,
+        attempts=decode_attempts(item["attempts"]["S"]) if "attempts" in item else (),
     )

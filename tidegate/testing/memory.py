@@ -81,6 +81,8 @@ class MemoryRuns:
                     attempt=new.attempt,
                     lease=new.lease,
                     lease_until_ms=new.lease_until_ms,
+                    leased_ms=new.leased_ms,
+                    attempts=new.attempts,
                     started_ms=new.started_ms,
                     due_ms=None,
                 )
@@ -102,7 +104,8 @@ class MemoryRuns:
                 return False
             stored = replace(stored, attempt=attempt, lease="", lease_until_ms=0, due_ms=due_ms)
             if failure is not None:
-                stored = replace(stored, output=encode(failure.as_dict()), output_key=None)
+                output = encode(failure.as_dict())
+                stored = replace(stored, output=output, output_key=None, attempts=run.attempts)
             self._put(stored)
             return True
 
@@ -129,6 +132,7 @@ class MemoryRuns:
                     due_ms=None,
                     output=None if key else output,
                     output_key=key,
+                    attempts=ended.attempts,
                 )
             )
             return True
