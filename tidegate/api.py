@@ -27,10 +27,15 @@ from tidegate.manifest import Manifest
 from tidegate.rest_call import Call, Endpoint, Routes, rfc3339
 from tidegate.rest_events import EventEndpoints
 from tidegate.rest_functions import FunctionEndpoints
+from tidegate.rest_run_jobs import RunJobEndpoints
 from tidegate.rest_run_list import RunListEndpoints
 from tidegate.rest_runs import RunEndpoints
+from tidegate.rest_stats import StatsEndpoints
+from tidegate.rest_steps import StepEndpoints
+from tidegate.rest_timeline import TimelineEndpoints
 from tidegate.run_store import RunStore
 from tidegate.settings import MAX_REQUEST_BYTES
+from tidegate.step_store import StepStore
 
 logger = logging.getLogger("tidegate.api")
 
@@ -55,6 +60,7 @@ class Api:
         keys: who may look.
         events: the events.
         runs: the runs.
+        steps: their steps.
         canceller: cancels runs.
         manifest: the functions.
         clock: the time.
@@ -67,6 +73,7 @@ class Api:
         keys: Keys,
         events: EventStore,
         runs: RunStore,
+        steps: StepStore,
         canceller: Canceller,
         manifest: Manifest,
         clock: Clock,
@@ -81,7 +88,11 @@ class Api:
             event_endpoints.routes(),
             RunListEndpoints(runs).routes(),
             RunEndpoints(runs, canceller, event_endpoints, manifest).routes(),
+            StepEndpoints(runs, steps).routes(),
+            TimelineEndpoints(runs, steps, events).routes(),
+            RunJobEndpoints(runs, steps).routes(),
             FunctionEndpoints(manifest).routes(),
+            StatsEndpoints(runs, manifest).routes(),
             *acting,
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tidegate.cancel import NO_TIMEOUTS, Cancel, Timeouts
 from tidegate.cron import TriggerCron
 from tidegate.errors import ConfigurationError
 from tidegate.expression import Expression, compile_expression
@@ -123,6 +124,10 @@ class FunctionManifest(BaseModel):
         crons: the times that start it.
         retries: how often it is tried again.
         timeout_s: how long one invocation of its Lambda may take, in seconds.
+        cancel: the events that cancel its runs.
+        timeouts: after how long they are cancelled.
+        idempotency: the expression that gives an event's key, if it has one.
+        on_failure: the id of the function that is started when a run has failed for good.
         expressions: those of its triggers, its cancels and its idempotency, read already, so that
             no Lambda has to.
     """
@@ -137,6 +142,10 @@ class FunctionManifest(BaseModel):
     crons: tuple[CronManifest, ...] = ()
     retries: int
     timeout_s: int
+    cancel: tuple[Cancel, ...] = ()
+    timeouts: Timeouts = NO_TIMEOUTS
+    idempotency: str | None = None
+    on_failure: str | None = None
     expressions: tuple[Expression, ...] = ()
 
     @cached_property
@@ -203,6 +212,10 @@ class Manifest(BaseModel):
                     crons=tuple(CronManifest.of(cron) for cron in function.crons),
                     retries=function.retries,
                     timeout_s=timeout_s,
+                    cancel=function.cancel,
+                    timeouts=function.timeouts,
+                    idempotency=function.idempotency,
+                    on_failure=function.on_failure.id if function.on_failure else None,
                     expressions=_expressions(function),
                 )
                 for function in sorted(functions, key=lambda function: function.id)

@@ -175,14 +175,19 @@ def _statuses(query: Mapping[str, str]) -> tuple[Status, ...]:
 
 def limit_of(query: Mapping[str, str]) -> int:
     """How many; out of range gives the nearest, as clients of Inngest are used to."""
-    text = query.get("limit")
+    return number_of(query, "limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+
+
+def number_of(query: Mapping[str, str], name: str, *, default: int, most: int) -> int:
+    """The number in a parameter; one that is not from 1 to the most becomes the nearest."""
+    text = query.get(name)
     if text is None:
-        return DEFAULT_LIMIT
+        return default
     if not _INTEGER.match(text):
         raise RequestError(
-            400, f"Invalid limit query parameter: {text!r}; it is a number from 1 to {MAX_LIMIT}"
+            400, f"Invalid {name} query parameter: {text!r}; it is a number from 1 to {most}"
         )
-    return min(max(int(text), 1), MAX_LIMIT)
+    return min(max(int(text), 1), most)
 
 
 def cursor_of(query: Mapping[str, str]) -> str | None:

@@ -124,9 +124,7 @@ class RunEndpoints:
 
     def get_run(self, call: Call) -> Result:
         """One run."""
-        run = self.runs.get(call.env, call.ulid("run_id", "run ID"), call.now_ms)
-        if run is None:
-            raise RequestError(404, "Run not found")
+        run = asked_run(self.runs, call)
         return Result(run_object(run, self._output(run)[0]))
 
     def cancel_run(self, call: Call) -> Result:
@@ -147,6 +145,18 @@ class RunEndpoints:
             return {}, 0
         value, size = decode(text), len(text.encode())
         return ({"output": value} if run.has_ended else {"last_error": value}), size
+
+
+def asked_run(runs: RunStore, call: Call) -> Run:
+    """The run that a call's path names.
+
+    Raises:
+        RequestError: 400 no possible id, 404 no such run.
+    """
+    run = runs.get(call.env, call.ulid("run_id", "run ID"), call.now_ms)
+    if run is None:
+        raise RequestError(404, "Run not found")
+    return run
 
 
 def run_object(run: Run, outcome: Outcome) -> RunObject:

@@ -47,7 +47,7 @@ class StepStore:
         Raises:
             PlatformError: DynamoDB or S3 did not answer.
         """
-        return {key: self._with_memo(record) for key, record in self.heads(run).items()}
+        return {key: self.with_memo(record) for key, record in self.heads(run).items()}
 
     def heads(self, run: Run) -> dict[str, StepRecord]:
         """Every step of a run, by its hashed id; large memos stay in the bucket.
@@ -104,7 +104,7 @@ class StepStore:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise unavailable("the step could not be recorded", error) from error
             first: Any = error.response["Item"]  # type: ignore[typeddict-item]
-            return self._with_memo(_record_of(first))
+            return self.with_memo(_record_of(first))
         except AWS_ERRORS as error:
             raise unavailable("the step could not be recorded", error) from error
         return record
@@ -146,7 +146,13 @@ class StepStore:
         items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in records]
         put_items(self.table, items, self.clock, "the steps could not be copied")
 
-    def _with_memo(self, record: StepRecord) -> StepRecord:
+    def with_memo(self, record: StepRecord) -> StepRecord:
+        """A step with its memo, fetched from the bucket if it lies there.
+
+        Raises:
+            DeadLetterError: it is gone.
+            PlatformError: S3 did not answer.
+        """
         if record.memo_key is None:
             return record
         return replace(record, memo=self.payloads.get(record.memo_key))

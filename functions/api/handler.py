@@ -18,6 +18,7 @@ from tidegate.payload import PayloadStore
 from tidegate.rest_acting import acting_routes
 from tidegate.run_store import RunStore
 from tidegate.settings import Settings
+from tidegate.step_store import StepStore
 
 log_to_cloudwatch()
 settings = Settings.read(
@@ -36,19 +37,12 @@ payloads = PayloadStore(settings.bucket)
 manifest = Manifest.read(settings.manifest)
 events = EventStore(settings.events_table, payloads, settings.retention_s, clock)
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
+steps = StepStore(settings.steps_table, payloads, settings.retention_s, clock)
 bus = Bus(settings.topic_arn, clock, manifest)
 canceller = Canceller(runs, events, bus)
+keys = keys_of(settings, clock)
 acting = acting_routes(settings, runs, events, bus, manifest, clock)
-api = Api(
-    keys_of(settings, clock),
-    events,
-    runs,
-    canceller,
-    manifest,
-    clock,
-    acting,
-    settings.max_request_bytes,
-)
+api = Api(keys, events, runs, steps, canceller, manifest, clock, acting, settings.max_request_bytes)
 # Made while the Lambda starts, when it has a full processor, not during the first request.
 client("dynamodb")
 

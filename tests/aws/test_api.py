@@ -462,7 +462,8 @@ def test_requests_at_the_same_time_get_their_own_answers(stage: Stage) -> None:
 
     second = Thread(target=ask, args=["second"])
     keys = KeysThatAreAskedForTwice(second)
-    api = Api(keys, stage.store, stage.runs, stage.canceller, Manifest(functions=()), stage.clock)
+    manifest = Manifest(functions=())
+    api = Api(keys, stage.store, stage.runs, stage.steps, stage.canceller, manifest, stage.clock)
     ask("first")
     second.join()
     assert names == {"first": ["first"], "second": ["second"]}
