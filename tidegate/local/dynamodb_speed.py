@@ -33,6 +33,7 @@ _nodes: Any = ast_nodes
 _expressions: Any = expressions
 _moto_parse = _Conditions.parse
 _moto_update = _Handler.update_item
+_moto_make_item = _Item.__init__
 
 _MOST_REMEMBERED = 4096
 # As moto has it.
