@@ -121,7 +121,7 @@ def _run_ms(send: Send, asking: httpx.Client, name: str) -> float:
     """How long it takes from sending an event to the end of its run, in ms."""
     began_ms = time.time() * 1000
     [event_id] = send(name, 1)
-    return _end_ms(asking, event_id) - began_ms
+    return end_ms(asking, event_id) - began_ms
 
 
 def _runs_per_s(send: Send, asking: httpx.Client, runs: int = RUNS) -> float:
@@ -130,11 +130,11 @@ def _runs_per_s(send: Send, asking: httpx.Client, runs: int = RUNS) -> float:
     sent = [send(load_app.NO_STEPS, A_REQUEST) for _ in range(runs // A_REQUEST)]
     ids = [event_id for some in sent for event_id in some]
     # Whoever looks at the last ones first does not look often.
-    ends = [_end_ms(asking, event_id) for event_id in reversed(ids)]
+    ends = [end_ms(asking, event_id) for event_id in reversed(ids)]
     return len(ids) * 1000 / (max(ends) - began_ms)
 
 
-def _end_ms(asking: httpx.Client, event_id: str) -> float:
+def end_ms(asking: httpx.Client, event_id: str) -> float:
     """When the one run of an event ended, UTC ms.
 
     Raises:
