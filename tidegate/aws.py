@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -25,6 +26,8 @@ _CONFIG = Config(
     read_timeout=4,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=CONCURRENCY,
+    # What is sent is of our own making, and looking at each field of 25 items takes a while.
+    parameter_validation=False,
 )
 
 AWS_ERRORS = (ClientError, BotoCoreError)
@@ -77,13 +80,20 @@ def client(service: Any) -> Any:
         with _clients_lock:
             found = _clients.get(service)
             if found is None:
-                found = _clients[service] = boto3.client(service, config=_CONFIG)
+                found = _clients[service] = _session().create_client(service, config=_CONFIG)
     return found
+
+
+@functools.cache
+def _session() -> botocore.session.Session:
+    # boto3 would make the same clients of it, and load the transfer manager of S3 besides.
+    return botocore.session.get_session()
 
 
 def forget_clients() -> None:
     """Make clients anew when they are next asked for, as when the AWS behind them was replaced."""
     _clients.clear()
+    _session.cache_clear()
 
 
 def error_code(error: ClientError) -> str:

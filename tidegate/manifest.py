@@ -6,16 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from tidegate.cron import TriggerCron
 from tidegate.errors import ConfigurationError
 from tidegate.expression import Expression, compile_expression
-from tidegate.function import Function
 from tidegate.pushdown import MAX_ATTRIBUTES
 from tidegate.trigger import TriggerEvent, alone_name, filter_policy
+
+if TYPE_CHECKING:
+    from tidegate.cron import TriggerCron
+    from tidegate.function import Function
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,12 @@ ROOT = Path(__file__).parents[2]
 PROBE = """
 import json, sys
 services = []
-if "boto3" in sys.argv[2:]:
-    import boto3
-    make = boto3.client
-    boto3.client = lambda service, *a, **k: services.append(service) or make(service, *a, **k)
+if "botocore" in sys.argv[2:]:
+    from botocore.session import Session
+    make = Session.create_client
+    Session.create_client = lambda self, service, *a, **k: (
+        services.append(service) or make(self, service, *a, **k)
+    )
 __import__(sys.argv[1])
 json.dump({"modules": sorted(sys.modules), "services": services}, sys.__stdout__)
 """
@@ -57,6 +59,19 @@ NEVER = (
     "lark",
     "re2",
     "tidegate.expression_parser",
+    # botocore makes the clients; boto3 would load the transfer manager of S3 as well.
+    "boto3",
+    "s3transfer",
+)
+# What runs functions, and sends for those who are no Lambda: not for Lambdas without functions.
+FUNCTIONS = (
+    "functions.shop",
+    "tidegate.client",
+    "tidegate.context",
+    "tidegate.engine",
+    "tidegate.function",
+    "tidegate.session",
+    "tidegate.worker",
 )
 POWERTOOLS = tuple(
     f"aws_lambda_powertools.{part}"
@@ -123,11 +138,11 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return settings.environment(*vars(settings))
 
 
-def test_tidegate_alone_loads_neither_boto3_nor_httpx() -> None:
-    modules = imported("tidegate", {})["modules"]
+def test_a_client_loads_neither_botocore_nor_httpx() -> None:
+    modules = imported("tidegate.client", {})["modules"]
     assert "tidegate.client" in modules
     found = unneeded(modules, "boto3", "botocore", "aws_lambda_powertools", *NEVER)
-    assert not found, f"`import tidegate` loads {found}"
+    assert not found, f"`import tidegate.client` loads {found}"
 
 
 def test_the_test_kit_loads_no_aws() -> None:
@@ -142,18 +157,18 @@ def test_the_test_kit_loads_no_aws() -> None:
     [
         (
             "functions.ingest.handler",
-            (*POWERTOOLS, "functions.shop", "tidegate.engine", "tidegate.worker"),
+            (*POWERTOOLS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
         ),
         ("functions.worker.handler", POWERTOOLS, {"dynamodb"}),
         (
             "functions.matcher.handler",
-            (*POWERTOOLS, "functions.shop", "tidegate.engine", "tidegate.worker"),
+            (*POWERTOOLS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
         ),
         (
             "functions.api.handler",
-            ("functions.shop", "tidegate.engine", "tidegate.worker"),
+            FUNCTIONS,
             {"dynamodb"},
         ),
     ],
@@ -161,7 +176,7 @@ def test_the_test_kit_loads_no_aws() -> None:
 def test_a_handler_loads_what_it_needs(
     environment: dict[str, str], module: str, more: tuple[str, ...], services: set[str]
 ) -> None:
-    found = imported(module, environment, "boto3")
+    found = imported(module, environment, "botocore")
     assert module in found["modules"]
     extra = unneeded(found["modules"], *NEVER, *more)
     assert not extra, f"{module} loads {extra}"
@@ -193,6 +208,29 @@ def test_a_worker_evaluates_what_the_manifest_carries_without_reading_it(
         check=False,
     )
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+
+
+STEP = """
+import sys
+import tidegate.step
+from tidegate import step
+print(callable(step), step is tidegate.step, sys.modules["tidegate.step"].StepId.__name__)
+"""
+
+
+def test_step_is_the_decorator_even_behind_an_import_of_the_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STEP], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True True StepId\n", "")
+
+
+def test_everything_that_tidegate_promises_is_there() -> None:
+    import tidegate
+
+    assert all(getattr(tidegate, name) is not None for name in tidegate.__all__)
+    assert set(tidegate.__all__) <= set(dir(tidegate))
+    assert not hasattr(tidegate, "Clientt")
 
 
 def test_the_probe_sees_what_is_loaded() -> None:
