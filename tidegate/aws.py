@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tidegate.concurrency import CONCURRENCY
 from tidegate.concurrency import concurrently as concurrently
 from tidegate.errors import PlatformError
+from tidegate.form import write_form
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -80,7 +81,9 @@ def client(service: Any) -> Any:
         with _clients_lock:
             found = _clients.get(service)
             if found is None:
-                found = _clients[service] = _session().create_client(service, config=_CONFIG)
+                found = _session().create_client(service, config=_CONFIG)
+                found.meta.events.register("before-call", write_form)
+                _clients[service] = found
     return found
 
 
