@@ -6,17 +6,20 @@ of what publishing costs a processor.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-# All of ASCII but what needs no escape (https://datatracker.ietf.org/doc/html/rfc3986#section-2.3)
-# and `%`, which is escaped before the others bring it in.
+# https://datatracker.ietf.org/doc/html/rfc3986#section-2.3
+_UNRESERVED = string.ascii_letters + string.digits + "-._~"
+_NEEDS_NO_ESCAPE = re.compile(f"[{re.escape(_UNRESERVED)}]*")
+# `%` is escaped before the others bring it in.
 _ESCAPED = [
     (character, f"%{ord(character):02X}")
     for character in map(chr, range(128))
-    if character not in string.ascii_letters + string.digits + "-._~%"
+    if character not in f"{_UNRESERVED}%"
 ]
 
 
@@ -32,10 +35,10 @@ def write_form(params: dict[str, Any], **_: Any) -> None:
 
 
 def _escaped(text: str) -> str:
+    if _NEEDS_NO_ESCAPE.fullmatch(text):
+        return text
     if not text.isascii():
         return quote(text, safe="")
-    if text.isalnum():
-        return text
     # Replacing each character that is there is several times as fast as looking at each.
     text = text.replace("%", "%25")
     for character, escape in _ESCAPED:
