@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader
 
 from tidegate.concurrency import CONCURRENCY
 from tidegate.concurrency import concurrently as concurrently
@@ -60,6 +61,14 @@ _THROTTLED = frozenset(
     }
 )
 
+
+class _KnownServices(Loader):
+    """botocore's loader, which would look through the folders of all 400 services for ours."""
+
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
+        return ["dynamodb", "s3", "scheduler", "sns", "sqs"]
+
+
 _clients: dict[str, Any] = {}
 _clients_lock = threading.Lock()
 
@@ -90,7 +99,9 @@ def client(service: Any) -> Any:
 @functools.cache
 def _session() -> botocore.session.Session:
     # boto3 would make the same clients of it, and load the transfer manager of S3 besides.
-    return botocore.session.get_session()
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _KnownServices())
+    return session
 
 
 def forget_clients() -> None:
