@@ -26,8 +26,7 @@ if TYPE_CHECKING:
         StepError,
         TidegateError,
     )
-    from tidegate.event import Event
-    from tidegate.event_model import EventModel, Sendable
+    from tidegate.event_model import Event, EventModel, Sendable
     from tidegate.function import Function
     from tidegate.group import Group, GroupSync, ParallelMode
     from tidegate.steps import Step, StepSync, step
@@ -86,8 +85,7 @@ _DEFINED = {
         "StepError",
         "TidegateError",
     ),
-    "tidegate.event": ("Event",),
-    "tidegate.event_model": ("EventModel", "Sendable"),
+    "tidegate.event_model": ("Event", "EventModel", "Sendable"),
     "tidegate.function": ("Function",),
     "tidegate.group": ("Group", "GroupSync", "ParallelMode"),
     "tidegate.steps": ("Step", "StepSync"),

@@ -13,9 +13,8 @@ import pytest
 
 from tidegate.cron import TriggerCron
 from tidegate.expression import compile_expression
-from tidegate.manifest import TABLES, CronManifest, FunctionManifest, Manifest
+from tidegate.manifest import TABLES, CronManifest, FunctionManifest, Manifest, TriggerManifest
 from tidegate.settings import Settings
-from tidegate.trigger import TriggerEvent
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,7 +106,9 @@ def unneeded(modules: list[str], *names: str) -> list[str]:
 def environment(tmp_path: Path) -> dict[str, str]:
     """Variables as the stack sets them, for all four Lambdas."""
     expression = compile_expression("event.data.total > 1 && event.data.items.all(x, x.n > 1)")
-    trigger = TriggerEvent(event="storefront/cart.checkout.completed", expression=expression.text)
+    trigger = TriggerManifest(
+        event="storefront/cart.checkout.completed", expression=expression.text
+    )
     function = FunctionManifest(
         id="shop-send-receipt",
         app_id="shop",
