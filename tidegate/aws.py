@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
+import gc
 import threading
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.loaders import Loader
 
 from tidegate.concurrency import CONCURRENCY
 from tidegate.concurrency import concurrently as concurrently
 from tidegate.errors import PlatformError
 from tidegate.form import write_form
+from tidegate.service_data import ServiceData
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -61,14 +62,6 @@ _THROTTLED = frozenset(
     }
 )
 
-
-class _KnownServices(Loader):
-    """botocore's loader, which would look through the folders of all 400 services for ours."""
-
-    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
-        return ["dynamodb", "s3", "scheduler", "sns", "sqs"]
-
-
 _clients: dict[str, Any] = {}
 _clients_lock = threading.Lock()
 
@@ -96,11 +89,28 @@ def client(service: Any) -> Any:
     return found
 
 
+def make_clients(*services: Literal["dynamodb", "sns"]) -> None:
+    """Make clients while a Lambda starts, when it has a full processor, not during a request.
+
+    They are half of all its objects, and stay: looking through them for garbage, now and whenever
+    the garbage collector looks at everything, would take 20 ms each time.
+    """
+    gc.disable()
+    try:
+        for service in services:
+            client(service)
+    finally:
+        gc.enable()
+    # Once: where handlers are loaded again and again, what they replace is garbage.
+    if not gc.get_freeze_count():
+        gc.freeze()
+
+
 @functools.cache
 def _session() -> botocore.session.Session:
     # boto3 would make the same clients of it, and load the transfer manager of S3 besides.
     session = botocore.session.get_session()
-    session.register_component("data_loader", _KnownServices())
+    session.register_component("data_loader", ServiceData())
     return session
 
 
