@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 # Reports the modules that an import brings in, and the services for which it makes a client.
 PROBE = """
-import json, sys
+import gc, json, sys
 services = []
 if "botocore" in sys.argv[2:]:
     from botocore.session import Session
@@ -29,7 +29,9 @@ if "botocore" in sys.argv[2:]:
         services.append(service) or make(self, service, *a, **k)
     )
 __import__(sys.argv[1])
-json.dump({"modules": sorted(sys.modules), "services": services}, sys.__stdout__)
+found = {"modules": sorted(sys.modules), "services": services}
+found |= {"collects": gc.isenabled(), "frozen": gc.get_freeze_count()}
+json.dump(found, sys.__stdout__)
 """
 
 NEVER = (
@@ -62,6 +64,8 @@ NEVER = (
     "boto3",
     "s3transfer",
 )
+# What makes models of events and triggers: for Lambdas that have functions.
+MODELS = ("pydantic", "annotated_types", "tidegate.event_model", "tidegate.trigger", "zoneinfo")
 # What runs functions, and sends for those who are no Lambda: not for Lambdas without functions.
 FUNCTIONS = (
     "functions.shop",
@@ -139,6 +143,32 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return settings.environment(*vars(settings))
 
 
+FLOOR = """
+import boto3, json, sys
+for service in sys.argv[1:]:
+    boto3.client(service)
+json.dump(sorted(sys.modules), sys.__stdout__)
+"""
+
+
+@pytest.fixture(scope="module")
+def floor() -> dict[str, set[str]]:
+    """The modules of boto3 and of some clients, by the clients' names."""
+
+    def loaded(*services: str) -> set[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", FLOOR, *services],
+            env={"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return set(json.loads(done.stdout))
+
+    return {"dynamodb": loaded("dynamodb"), "dynamodb+sns": loaded("dynamodb", "sns")}
+
+
 def test_a_client_loads_neither_botocore_nor_httpx() -> None:
     modules = imported("tidegate.client", {})["modules"]
     assert "tidegate.client" in modules
@@ -153,35 +183,44 @@ def test_the_test_kit_loads_no_aws() -> None:
     assert not found, f"`import tidegate.testing` loads {found}"
 
 
+# How many modules each handler loads beyond those of boto3 and its clients. One module costs
+# about 0.4 ms of a cold start. Look what a change brings in before making a limit larger.
 @pytest.mark.parametrize(
-    ("module", "more", "services"),
+    ("module", "more", "services", "limit"),
     [
         (
             "functions.ingest.handler",
-            (*POWERTOOLS, *FUNCTIONS, "asyncio"),
+            (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
+            92,
         ),
-        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}),
+        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 213),
         (
             "functions.matcher.handler",
-            (*POWERTOOLS, *FUNCTIONS, "asyncio"),
+            (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
+            96,
         ),
-        (
-            "functions.api.handler",
-            FUNCTIONS,
-            {"dynamodb"},
-        ),
+        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 199),
     ],
 )
 def test_a_handler_loads_what_it_needs(
-    environment: dict[str, str], module: str, more: tuple[str, ...], services: set[str]
+    environment: dict[str, str],
+    floor: dict[str, set[str]],
+    module: str,
+    more: tuple[str, ...],
+    services: set[str],
+    limit: int,
 ) -> None:
     found = imported(module, environment, "botocore")
     assert module in found["modules"]
     extra = unneeded(found["modules"], *NEVER, *more)
     assert not extra, f"{module} loads {extra}"
     assert set(found["services"]) == services, f"{module} makes clients of {found['services']}"
+    beyond = sorted(set(found["modules"]) - floor["+".join(sorted(services))])
+    assert len(beyond) <= limit, f"{module} loads {len(beyond)} modules of its own: {beyond}"
+    assert found["collects"], "garbage is collected again once the clients are made"
+    assert found["frozen"], "what a start has loaded is not looked through for garbage"
 
 
 EVALUATES = """
