@@ -101,9 +101,13 @@ def make_clients(*services: Literal["dynamodb", "sns"]) -> None:
             client(service)
     finally:
         gc.enable()
+    _keep_what_is_loaded()
+
+
+@functools.cache
+def _keep_what_is_loaded() -> None:
     # Once: where handlers are loaded again and again, what they replace is garbage.
-    if not gc.get_freeze_count():
-        gc.freeze()
+    gc.freeze()
 
 
 @functools.cache

@@ -220,7 +220,7 @@ def test_a_handler_loads_what_it_needs(
     beyond = sorted(set(found["modules"]) - floor["+".join(sorted(services))])
     assert len(beyond) <= limit, f"{module} loads {len(beyond)} modules of its own: {beyond}"
     assert found["collects"], "garbage is collected again once the clients are made"
-    assert found["frozen"], "what a start has loaded is not looked through for garbage"
+    assert found["frozen"] > 10_000, "what a start has loaded is not looked through for garbage"
 
 
 EVALUATES = """
