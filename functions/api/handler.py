@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from tidegate.api import Api
-from tidegate.aws import client
+from tidegate.aws import make_clients
 from tidegate.bus import Bus
 from tidegate.cancelling import Canceller
 from tidegate.clock import SystemClock
@@ -29,8 +29,7 @@ events = EventStore(settings.events_table, payloads, settings.retention_s, clock
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
 canceller = Canceller(runs, events, Bus(settings.topic_arn, clock, manifest))
 api = Api(keys_of(settings, clock), events, runs, canceller, manifest, clock)
-# Made while the Lambda starts, when it has a full processor, not during the first request.
-client("dynamodb")
+make_clients("dynamodb")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

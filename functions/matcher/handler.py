@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tidegate.aws import client
+from tidegate.aws import make_clients
 from tidegate.bus import Bus
 from tidegate.clock import SystemClock
 from tidegate.event_store import EventStore
@@ -35,9 +35,7 @@ waker = Waker(
 )
 events = EventStore(settings.events_table, payloads, settings.retention_s, clock)
 matcher = Matcher(waker, StoredEvents(events))
-# Made while the Lambda starts, when it has a full processor, not during the first message.
-client("dynamodb")
-client("sns")
+make_clients("dynamodb", "sns")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001

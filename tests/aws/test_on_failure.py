@@ -20,7 +20,7 @@ from tests.aws.deployed import (
 )
 from tests.aws.rest import Rest, load_handler
 from tidegate import Context, ContextSync, NonRetriableError
-from tidegate.event import Event
+from tidegate.event_model import Event
 from tidegate.function import Function
 from tidegate.run import Status
 
