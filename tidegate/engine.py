@@ -15,17 +15,17 @@ from functools import cached_property, partial
 from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.effect import RunComplete, RunError, RunSuspended
-from tidegate.encoding import encode
 from tidegate.ending import LEASE_MARGIN_MS, Ending, log
 from tidegate.errors import DeadLetterError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
+from tidegate.gone_event import GoneEvent
 from tidegate.host import Host
 from tidegate.idempotency import Idempotency
 from tidegate.ids import run_id_of
 from tidegate.incoming import Incoming
 from tidegate.journal import Journal, Steps
-from tidegate.lifetime import Lifetime, Watch, cancelled
+from tidegate.lifetime import Lifetime, Watch
 from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Failure, Run, Status
@@ -90,6 +90,10 @@ class Engine:
         )
 
     @cached_property
+    def _gone_event(self) -> GoneEvent:
+        return GoneEvent(self.runs, self.steps, self.delivery, self._ending, self.clock)
+
+    @cached_property
     def _idempotency(self) -> Idempotency:
         stores = (self.dedup, self.runs, self.waiting)
         return Idempotency(self.function, *stores, self.manifest, self.clock)
@@ -113,7 +117,7 @@ class Engine:
             try:
                 event = self._event_of(message)
             except DeadLetterError as error:
-                self._end_without_event(message, error, deadline_ms)
+                self._go_on_without(message, error, deadline_ms)
                 return
         if event is not None:
             self._drive(event, message, deadline_ms)
@@ -153,34 +157,29 @@ class Engine:
         cancels, listen = self.function.cancel, self.waiting.listen_for_cancels
         self._ending.patiently(run, lambda: listen(run, event, cancels, self.clock.now_ms()))
 
-    def _end_without_event(
+    def _go_on_without(
         self, message: EventMessage, error: DeadLetterError, deadline_ms: int
     ) -> None:
-        """End a run that can never have its event.
+        """Go on with a run whose event is not where its message says.
+
+        What wakes a run may find that the event is no longer stored; the message that is arranged
+        for when the run is due has it all the same. Without that one the run ends.
 
         Raises:
-            DeadLetterError: unless it was to be cancelled anyway.
+            DeadLetterError: it can never have its event, and was not to be cancelled anyway.
+            RunLeasedError: whoever has the event goes on with the run.
         """
         run = self._incoming.run_of(message.event)
+        if run is not None and run.has_ended and message.wakes:
+            return
         if run is None or run.has_ended:
             raise error
-        # A worker that drives it has the event, and ends it.
         self._check_lease(run)
-        status, failure = Status.FAILED, Failure("EventGone", str(error))
-        if run.cancel_reason is not None:
-            status, failure = Status.CANCELLED, cancelled(run.cancel_reason)
-        mine = self._leased(run, deadline_ms)
-        output = encode(failure.as_dict())
-        ended = replace(mine, status=status, output=output, ended_ms=self.clock.now_ms())
-        self._ending.release(run, self.steps.load(run).values())
-        if run.due_ms is not None:
-            self.delivery.forget(run.due_ms, run.id)
-        if self.runs.take(run, mine) and self.runs.end(mine, ended):
-            log(
-                f"run {status.lower()}", run, attempt=run.attempt, duration_ms=0, error=str(failure)
-            )
-        if status == Status.FAILED:
-            raise error
+        own = self._gone_event.own_message(run) if message.wakes else None
+        if own is not None and own != message:
+            self.handle(own, deadline_ms)
+        else:
+            self._gone_event.end(run, self._leased(run, deadline_ms), error)
 
     def _new_run(self, event: AcceptedEvent, deadline_ms: int) -> Run:
         now_ms = self.clock.now_ms()

@@ -13,9 +13,10 @@ from tests.aws.deployed import Deployed, ProcessDied, dies, listener, match, set
 from tidegate.aws import client
 from tidegate.cancel import Cancel, Timeouts
 from tidegate.context import ContextSync
+from tidegate.cron import TriggerCron
 from tidegate.errors import InvokeCancelledError, PlatformError
 from tidegate.lifetime import ASK_EVERY_MS
-from tidegate.message import EventMessage
+from tidegate.message import CronMessage, EventMessage
 from tidegate.run import Run, Status, failure_of
 from tidegate.trigger import TriggerEvent
 
@@ -252,22 +253,100 @@ def test_a_worker_that_dies_while_it_cancels_does_it_again(
     assert sorted(told.values()) == sorted(SYSTEM[:2])
 
 
-def test_a_run_whose_event_is_gone_is_cancelled(stage: Stage) -> None:
+def forget_events(stage: Stage) -> None:
+    """Delete all events, as DynamoDB and S3 do when their retention ends."""
+    table, bucket = stage.settings.events_table, stage.settings.bucket
+    for item in client("dynamodb").scan(TableName=table)["Items"]:
+        key = {name: item[name] for name in ("pk", "sk")}
+        client("dynamodb").delete_item(TableName=table, Key=key)
+    for found in client("s3").list_objects_v2(Bucket=bucket, Prefix="events/").get("Contents", []):
+        client("s3").delete_object(Bucket=bucket, Key=found["Key"])
+
+
+@pytest.mark.parametrize("text", ["small", "x" * 100_000], ids=["small", "large"])
+def test_a_run_whose_event_is_gone_is_cancelled_and_that_is_told(stage: Stage, text: str) -> None:
     def handler(ctx: ContextSync) -> None:
         ctx.step.wait_for_event("w", event="app/c", timeout=timedelta(days=3))
 
-    deployed = Deployed(stage, handler, cancel=[Cancel(event="app/b")])
-    message = began(deployed)
+    listening = listener(stage, *SYSTEM)
+    deployed = Deployed(stage, handler, listening, cancel=[Cancel(event="app/b")])
+    message = began(deployed, data={"text": text})
     assert (rows(stage), schedules()) == (2, 1)
-    for table in (stage.settings.events_table,):
-        for item in client("dynamodb").scan(TableName=table)["Items"]:
-            key = {name: item[name] for name in ("pk", "sk")}
-            client("dynamodb").delete_item(TableName=table, Key=key)
+    forget_events(stage)
     cancel(stage, deployed.run_of(message))
     [wake] = stage.messages(deployed.function)
     assert deployed.handle(wake) == []
     assert reason_of(stage, deployed.run_of(message)) == "cancelled: by a test"
     assert (rows(stage), schedules()) == (0, 0)
+    payloads = stage.store.payloads
+    told = [m.with_body(payloads) for m in stage.messages(listening)]
+    assert sorted(event.name for event in told) == sorted(SYSTEM[:2])
+    assert [event.event.data["event"]["data"] for event in told] == [{"text": text}] * 2
+    assert deployed.handle(wake) == [], "whatever wakes it later"
+    assert stage.messages(listening) == []
+    assert stage.dead(deployed.function) == []
+
+
+def test_a_run_of_a_cron_whose_event_is_gone_is_cancelled_and_that_is_told(stage: Stage) -> None:
+    listening = listener(stage, *SYSTEM)
+    deployed = Deployed(stage, sleeper, listening, trigger=TriggerCron(cron="0 9 * * *"))
+    for found in client("scheduler").list_schedules()["Schedules"]:
+        client("scheduler").delete_schedule(Name=found["Name"], GroupName=found["GroupName"])
+    tick = CronMessage("0 9 * * *", ENV, stage.clock.ms // 60_000 * 60_000)
+    deployed.worker.engine.handle(tick, stage.clock.ms + 60_000)
+    [item] = client("dynamodb").scan(TableName=stage.settings.runs_table)["Items"]
+    run = stage.runs.run_of(ENV, item)
+    forget_events(stage)
+    cancel(stage, run)
+    [wake] = stage.messages(deployed.function)
+    assert deployed.handle(wake) == []
+    ended = stage.runs.get(ENV, run.id)
+    assert ended is not None
+    assert reason_of(stage, ended)
+    assert sorted(m.event.name for m in stage.messages(listening)) == sorted(SYSTEM[:2])
+
+
+def test_who_invoked_a_run_whose_event_is_gone_is_told(stage: Stage) -> None:
+    child, parent, message, invoked = caller_and_called(stage)
+    forget_events(stage)
+    cancel(stage, child.run_of(invoked))
+    settle(stage, child, parent)
+    run = parent.run_of(message)
+    assert run.status == Status.COMPLETED
+    assert "was cancelled" in str(stage.runs.output_of(run))
+
+
+def test_a_cancellation_without_an_event_waits_for_the_message_that_has_it(stage: Stage) -> None:
+    def handler(ctx: ContextSync) -> None:
+        ctx.step.sleep("short", timedelta(minutes=10))
+        ctx.step.run("never", lambda: None)
+
+    listening = listener(stage, *SYSTEM)
+    deployed = Deployed(stage, handler, listening)
+    message = began(deployed)
+    [later] = waiting(stage, deployed.function)
+    forget_events(stage)
+    cancel(stage, deployed.run_of(message))
+    [wake] = stage.messages(deployed.function)
+    assert deployed.handle(wake) != [], "the run's own message is in the queue"
+    assert deployed.run_of(message).status == Status.RUNNING
+    stage.clock.advance(seconds=600)
+    assert deployed.handle(later) == []
+    assert reason_of(stage, deployed.run_of(message))
+    assert sorted(m.event.name for m in stage.messages(listening)) == sorted(SYSTEM[:2])
+    assert deployed.handle(wake) == []
+    assert stage.dead(deployed.function) == []
+
+
+def test_a_run_that_has_no_message_left_ends_without_its_event(stage: Stage) -> None:
+    deployed = Deployed(stage, sleeper)
+    message = began(deployed)
+    waiting(stage, deployed.function)
+    forget_events(stage)
+    cancel(stage, deployed.run_of(message))
+    [wake] = stage.messages(deployed.function)
+    assert deployed.handle(wake) == []
+    assert reason_of(stage, deployed.run_of(message))
 
 
 # --- by an event ----------------------------------------------------------------------------------
@@ -532,7 +611,8 @@ def test_cancelled_runs_of_the_event_of_cancellation_announce_no_other(stage: St
     assert [m.event.name for m in stage.messages(listening)] == ["inngest/function.finished"]
 
 
-def test_who_invoked_it_is_told(stage: Stage) -> None:
+def caller_and_called(stage: Stage) -> tuple[Deployed, Deployed, EventMessage, EventMessage]:
+    """The function that is invoked, its caller, and their messages; both runs wait."""
     child = Deployed(stage, sleeper, fn_id="child", trigger=[])
 
     def handler(ctx: ContextSync) -> str:
@@ -546,6 +626,11 @@ def test_who_invoked_it_is_told(stage: Stage) -> None:
     message = began(parent)
     [invoked] = stage.messages(child.function)
     assert child.handle(invoked) == []
+    return child, parent, message, invoked
+
+
+def test_who_invoked_it_is_told(stage: Stage) -> None:
+    child, parent, message, invoked = caller_and_called(stage)
     cancel(stage, child.run_of(invoked))
     settle(stage, child, parent)
     run = parent.run_of(message)

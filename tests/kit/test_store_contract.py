@@ -366,6 +366,20 @@ def test_events_reach_the_functions_that_they_trigger(backend: Backend) -> None:
     assert backend.take(SUBJECT) == []
 
 
+def test_what_is_to_come_much_later_can_be_told(backend: Backend) -> None:
+    message, due_ms = EventMessage.of(event()), backend.clock.ms + 3 * 86_400_000
+    name, queue = f"n{next(_numbers)}", backend.queue()
+    assert queue.arranged(due_ms, name) is None
+    queue.at(due_ms, message.encode(), name)
+    found = queue.arranged(due_ms, name)
+    assert found is not None
+    assert EventMessage.decode(found) == message
+    assert queue.arranged(due_ms + 1, name) is None
+    assert queue.arranged(due_ms, f"{name}x") is None
+    assert backend.take(SUBJECT) == [message]
+    assert queue.arranged(due_ms, name) is None
+
+
 @pytest.mark.parametrize("delay_ms", [-5_000, 60_000, 3 * 86_400_000])
 def test_messages_of_later_reach_the_queue(backend: Backend, delay_ms: int) -> None:
     message = EventMessage.of(event())
