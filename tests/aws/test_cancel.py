@@ -310,7 +310,10 @@ def test_who_invoked_a_run_whose_event_is_gone_is_told(stage: Stage) -> None:
     child, parent, message, invoked = caller_and_called(stage)
     forget_events(stage)
     cancel(stage, child.run_of(invoked))
-    settle(stage, child, parent)
+    [wake] = stage.messages(child.function)
+    assert child.handle(wake) == []
+    [told] = stage.messages(parent.function)
+    assert parent.handle(told) == []
     run = parent.run_of(message)
     assert run.status == Status.COMPLETED
     assert "was cancelled" in str(stage.runs.output_of(run))
