@@ -150,12 +150,17 @@ class Engine:
             self._listen_for_cancels(run, event)
             self._attempt(run, event, message, {}, deadline_ms)
 
-    def _listen_for_cancels(self, run: Run, event: AcceptedEvent) -> None:
+    def _listen_for_cancels(
+        self, run: Run, event: AcceptedEvent, *, is_repeated: bool = False
+    ) -> None:
         if not self.function.cancel:
             return
 
-        cancels, listen = self.function.cancel, self.waiting.listen_for_cancels
-        self._ending.patiently(run, lambda: listen(run, event, cancels, self.clock.now_ms()))
+        def listen() -> None:
+            cancels, now_ms = self.function.cancel, self.clock.now_ms()
+            self.waiting.listen_for_cancels(run, event, cancels, now_ms, is_repeated=is_repeated)
+
+        self._ending.patiently(run, listen)
 
     def _go_on_without(
         self, message: EventMessage, error: DeadLetterError, deadline_ms: int
@@ -223,7 +228,8 @@ class Engine:
             return
         if run.lease or run.status == Status.SCHEDULED:
             # The worker that recorded it may have died before it listened.
-            self._listen_for_cancels(replace(run, lease_until_ms=deadline_ms), event)
+            listening = replace(run, lease_until_ms=deadline_ms)
+            self._listen_for_cancels(listening, event, is_repeated=True)
         if run.due_ms is not None and run.due_ms > now_ms and not message.wakes:
             if run.due_ms - now_ms >= _SHORT_WAIT_MS:
                 self._deliver(run, message)

@@ -98,15 +98,22 @@ class Waiting:
         return None
 
     def listen_for_cancels(
-        self, run: Run, event: AcceptedEvent, cancels: Sequence[Cancel], now_ms: int
+        self,
+        run: Run,
+        event: AcceptedEvent,
+        cancels: Sequence[Cancel],
+        now_ms: int,
+        *,
+        is_repeated: bool = False,
     ) -> None:
-        """Let events cancel a run that has just been recorded. Doing it again is harmless.
+        """Let events cancel a run that is recorded. Doing it again is harmless.
 
         Args:
             run: the run.
             event: the event that started it; what was received after it cancels the run.
             cancels: what cancels it.
             now_ms: the time, UTC ms.
+            is_repeated: whether it may have been done before.
 
         Raises:
             PlatformError: not all could be stored.
@@ -120,7 +127,12 @@ class Waiting:
                 condition=self._condition(run, event, cancel.if_exp, None),
                 cancels=True,
             )
-            self.waker.waits.put(wait)
+            old = self.waker.waits.get(wait.key) if is_repeated else None
+            if old is not None:
+                # Events are checked against it since then, and only those of before are looked for.
+                wait = replace(wait, stored_ms=old.stored_ms)
+            if wait != old:
+                self.waker.waits.put(wait)
             self.looks.ask(wait.key)
 
     def stop_cancels(self, run: Run, cancels: Sequence[Cancel]) -> None:

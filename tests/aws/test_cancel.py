@@ -16,9 +16,11 @@ from tidegate.context import ContextSync
 from tidegate.cron import TriggerCron
 from tidegate.errors import InvokeCancelledError, PlatformError
 from tidegate.lifetime import ASK_EVERY_MS
+from tidegate.look import StoredEvents
 from tidegate.message import CronMessage, EventMessage
 from tidegate.run import Run, Status, failure_of
 from tidegate.trigger import TriggerEvent
+from tidegate.wait import LOOK_AGAIN_S
 
 SYSTEM = ("inngest/function.cancelled", "inngest/function.finished", "inngest/function.failed")
 DAY_MS = 86_400_000
@@ -430,6 +432,33 @@ def test_its_time_may_be_over(stage: Stage) -> None:
 def test_a_run_that_is_due_later_is_cancelled_by_an_event(stage: Stage) -> None:
     deployed = cancelled_by(stage)
     message = began(deployed, ts=stage.clock.ms + DAY_MS)
+    stage.send({"name": "app/b"})
+    settle(stage, deployed)
+    assert reason_of(stage, deployed.run_of(message))
+
+
+def test_a_run_that_is_due_later_looks_for_events_of_its_beginning_alone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = cancelled_by(stage)
+    began_ms = stage.clock.ms
+    message = began(deployed, ts=began_ms + 30 * DAY_MS)
+    match(stage)
+    looks: list[tuple[int, int]] = []
+    named = StoredEvents.named
+
+    def noted(events: Any, env: str, name: str, first_ms: int, last_ms: int) -> Any:
+        looks.append((first_ms, last_ms))
+        return named(events, env, name, first_ms, last_ms)
+
+    monkeypatch.setattr(StoredEvents, "named", noted)
+    stage.clock.ms = began_ms + 30 * DAY_MS
+    [later] = waiting(stage, deployed.function)
+    assert deployed.handle(later) == []
+    assert deployed.run_of(message).status == Status.RUNNING
+    settle(stage, deployed)
+    assert looks, "the worker that recorded it may have died before it asked for them"
+    assert set(looks) == {(began_ms, began_ms + LOOK_AGAIN_S * 1000)}
     stage.send({"name": "app/b"})
     settle(stage, deployed)
     assert reason_of(stage, deployed.run_of(message))
