@@ -196,6 +196,7 @@ class Engine:
             status=Status.SCHEDULED,
             attempt=0,
             queued_ms=now_ms,
+            counted_ms=now_ms,
         )
         if event.ts - now_ms >= _SHORT_WAIT_MS:
             return replace(run, due_ms=event.ts)
@@ -238,7 +239,7 @@ class Engine:
         crashed = bool(run.lease)
         if crashed:
             log("attempt failed", run, attempt=run.attempt, error=str(_DIED))
-        mine = self._leased(replace(run, attempt=run.attempt + crashed), deadline_ms)
+        mine = self._leased(self._after_crash(run) if crashed else run, deadline_ms)
         if crashed and mine.attempt >= self.function.max_attempts:
             self._give_up(run, mine, event)
             return
@@ -249,6 +250,15 @@ class Engine:
         # An attempt is not to be lost because the steps cannot be read for a moment.
         records = self._ending.patiently(mine, lambda: self.steps.load(mine))
         self._attempt(mine, event, message, records, deadline_ms)
+
+    def _after_crash(self, run: Run) -> Run:
+        """A run whose worker died, with its next attempt: steps completed since the last one was
+        counted give it all of them back, as they do when the worker lives."""
+        now_ms = self.clock.now_ms()
+        ends_ms = [record.ended_by(now_ms) for record in self.steps.load(run).values()]
+        has_progressed = any(ms is not None and ms > run.counted_ms for ms in ends_ms)
+        before = 0 if has_progressed else run.attempt
+        return replace(run, attempt=before + 1, counted_ms=now_ms)
 
     def _cancel(self, run: Run, event: AcceptedEvent, why: Failure, deadline_ms: int) -> None:
         mine = replace(self._leased(run, deadline_ms), started_ms=run.started_ms)
@@ -332,7 +342,8 @@ class Engine:
     def _suspend(self, run: Run, event: AcceptedEvent, journal: Journal, message: Message) -> None:
         due_ms = int(min(journal.due_ms(), self._lifetime.finish_ms(run)))
         self._ending.patiently(run, lambda: self.steps.keep(run, journal.records(), due_ms))
-        release = partial(self.runs.release, run, due_ms, attempt=run.attempt)
+        counted = replace(run, counted_ms=self.clock.now_ms())
+        release = partial(self.runs.release, counted, due_ms, attempt=run.attempt)
         if not self._ending.patiently(run, release):
             self._ending.cancel_or_lose(run, event, journal.awaiting())
             return
@@ -361,8 +372,9 @@ class Engine:
         else:
             due_ms = now_ms + retry_delay_ms(run.attempt, self.jitter())
         due_ms = int(min(due_ms, self._lifetime.finish_ms(run)))
+        counted = replace(run, counted_ms=now_ms)
         release = partial(
-            self.runs.release, run, due_ms, attempt=run.attempt + 1, failure=error.failure
+            self.runs.release, counted, due_ms, attempt=run.attempt + 1, failure=error.failure
         )
         if not self._ending.patiently(run, release):
             self._ending.cancel_or_lose(run, event, journal.awaiting())

@@ -76,6 +76,8 @@ class Run:
         output: JSON text of what the function returned, or of its (latest) failure.
         output_key: where the output lies in the bucket, when it is too large for the record.
         cancel_reason: why it is to be cancelled, if it is.
+        counted_ms: since when its attempts are counted, UTC ms: a step that was completed later
+            gives a run whose worker dies all of them back.
     """
 
     id: str
@@ -93,6 +95,7 @@ class Run:
     output: str | None = None
     output_key: str | None = None
     cancel_reason: str | None = None
+    counted_ms: int = 0
 
     @property
     def has_ended(self) -> bool:

@@ -102,14 +102,15 @@ def test_one_of_many_records_a_run(backend: Backend) -> None:
 
 
 def test_release_and_take(backend: Backend) -> None:
-    run = created(backend)
+    run = replace(created(backend, counted_ms=NOW_MS), counted_ms=NOW_MS + 400)
     assert backend.runs.release(run, NOW_MS + 500, attempt=1, failure=Failure("E", "no", "at"))
     waiting = backend.runs.get(run.env, run.id)
     assert waiting == replace(
         run, attempt=1, lease="", lease_until_ms=0, due_ms=NOW_MS + 500, output=waiting.output
     )
     assert failure_of(waiting.output) == Failure("E", "no", "at")
-    mine = replace(waiting, lease="next", lease_until_ms=NOW_MS + 9_000, due_ms=None)
+    changes = {"lease_until_ms": NOW_MS + 9_000, "counted_ms": NOW_MS + 600}
+    mine = replace(waiting, lease="next", due_ms=None, **changes)
     assert backend.runs.take(waiting, mine)
     assert backend.runs.get(run.env, run.id) == mine
 
