@@ -231,7 +231,8 @@ class Engine:
             # The worker that recorded it may have died before it listened.
             listening = replace(run, lease_until_ms=deadline_ms)
             self._listen_for_cancels(listening, event, is_repeated=True)
-        if run.due_ms is not None and run.due_ms > now_ms and not message.wakes:
+        is_to_wait = run.backs_off or not message.wakes
+        if run.due_ms is not None and run.due_ms > now_ms and is_to_wait:
             if run.due_ms - now_ms >= _SHORT_WAIT_MS:
                 self._deliver(run, message)
                 return

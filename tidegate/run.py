@@ -78,6 +78,8 @@ class Run:
         cancel_reason: why it is to be cancelled, if it is.
         counted_ms: since when its attempts are counted, UTC ms: a step that was completed later
             gives a run whose worker dies all of them back.
+        backs_off: whether what is due, or was last, is a retry of the function: nothing that it
+            waits for makes that come sooner.
     """
 
     id: str
@@ -96,6 +98,7 @@ class Run:
     output_key: str | None = None
     cancel_reason: str | None = None
     counted_ms: int = 0
+    backs_off: bool = False
 
     @property
     def has_ended(self) -> bool:

@@ -129,12 +129,13 @@ class RunStore:
             ":none": {"S": ""},
             ":zero": {"N": "0"},
             ":due": {"N": str(due_ms)},
+            ":backs_off": {"BOOL": failure is not None},
             ":mine": {"S": run.lease},
             ":running": {"S": Status.RUNNING},
         }
         update = (
             "SET attempt = :attempt, counted_ms = :counted, lease = :none, "
-            "lease_until_ms = :zero, due_ms = :due, expires_at = :kept"
+            "lease_until_ms = :zero, due_ms = :due, backs_off = :backs_off, expires_at = :kept"
         )
         names: tuple[str, ...] = ("#status",)
         if failure is not None:
@@ -356,6 +357,7 @@ class RunStore:
             output_key=text("output_key"),
             cancel_reason=text("cancel_reason"),
             counted_ms=number("counted_ms") or 0,
+            backs_off="backs_off" in item and bool(item["backs_off"]["BOOL"]),
         )
 
 

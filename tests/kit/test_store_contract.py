@@ -106,7 +106,13 @@ def test_release_and_take(backend: Backend) -> None:
     assert backend.runs.release(run, NOW_MS + 500, attempt=1, failure=Failure("E", "no", "at"))
     waiting = backend.runs.get(run.env, run.id)
     assert waiting == replace(
-        run, attempt=1, lease="", lease_until_ms=0, due_ms=NOW_MS + 500, output=waiting.output
+        run,
+        attempt=1,
+        lease="",
+        lease_until_ms=0,
+        due_ms=NOW_MS + 500,
+        output=waiting.output,
+        backs_off=True,
     )
     assert failure_of(waiting.output) == Failure("E", "no", "at")
     changes = {"lease_until_ms": NOW_MS + 9_000, "counted_ms": NOW_MS + 600}
@@ -122,7 +128,9 @@ def test_a_release_without_a_failure_keeps_the_last_one(backend: Backend) -> Non
     mine = replace(waiting, lease="next", due_ms=None)
     backend.runs.take(waiting, mine)
     assert backend.runs.release(mine, NOW_MS, attempt=0)
-    assert backend.runs.get(run.env, run.id).output == waiting.output
+    suspended = backend.runs.get(run.env, run.id)
+    assert suspended.output == waiting.output
+    assert (waiting.backs_off, suspended.backs_off) == (True, False)
 
 
 @pytest.mark.parametrize(
