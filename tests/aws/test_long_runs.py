@@ -9,12 +9,13 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 
 from tests.aws.conftest import Stage
-from tests.aws.deployed import Deployed, match, settle, waiting
+from tests.aws.deployed import Deployed, listener, match, settle, waiting
 from tidegate.aws import client
 from tidegate.context import ContextSync
 from tidegate.cron import TriggerCron
 from tidegate.message import CronMessage, decode_message
 from tidegate.run import Status
+from tidegate.schedule import Delivery
 from tidegate.trigger import TriggerEvent
 
 DAY = timedelta(days=1)
@@ -119,6 +120,36 @@ def test_a_message_that_resumes_a_run_starts_none_when_that_is_long_over(
     deployed.worker.engine.handle(late, stage.clock.ms + 120_000)
     assert len(began) == before
     assert client("dynamodb").scan(TableName=stage.settings.runs_table)["Items"] == []
+
+
+def test_a_schedule_that_is_made_behind_the_cancellation_changes_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run can be taken, and ended, as soon as its record says that it waits."""
+    listening = listener(stage, "inngest/function.cancelled", "inngest/function.finished")
+    deployed = Deployed(stage, lambda ctx: ctx.step.sleep("long", 60 * DAY), listening)
+    message = deployed.send()
+    at = Delivery.at
+
+    def cancelled_before(delivery: Delivery, *arguments: Any) -> None:
+        if deployed.run_of(message).cancel_reason is None:
+            stage.canceller.cancel("dev", deployed.run_of(message).id, "by a test")
+            assert deployed.handle(*stage.messages(deployed.function)) == []
+            assert deployed.run_of(message).status == Status.CANCELLED
+        at(delivery, *arguments)
+
+    monkeypatch.setattr(Delivery, "at", cancelled_before)
+    assert deployed.handle(message) == []
+    assert len(schedules()) == 1, "it was made when nobody could recall it any more"
+    assert len(stage.messages(listening)) == 2
+    ended = deployed.run_of(message)
+    stage.clock.advance(days=60)
+    forget_what_is_over(stage)
+    [late] = waiting(stage, deployed.function)
+    assert deployed.handle(late) == []
+    assert deployed.run_of(message) == ended
+    assert stage.messages(listening) == [], "those that were started by the end may be forgotten"
+    assert stage.dead(deployed.function) == []
 
 
 def timeouts_message() -> Any:
