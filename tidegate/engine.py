@@ -26,6 +26,7 @@ from tidegate.ids import run_id_of
 from tidegate.incoming import Incoming
 from tidegate.journal import Journal, Steps
 from tidegate.lifetime import Lifetime, Watch
+from tidegate.listening import Listening
 from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Failure, Run, Status
@@ -90,6 +91,10 @@ class Engine:
         )
 
     @cached_property
+    def _listening(self) -> Listening:
+        return Listening(self.function, self.runs, self.waiting, self._ending, self.clock)
+
+    @cached_property
     def _gone_event(self) -> GoneEvent:
         return GoneEvent(self.runs, self.steps, self.delivery, self._ending, self.clock)
 
@@ -144,23 +149,11 @@ class Engine:
             self._ending.cancel(run, event, late, [])
         elif run.status == Status.SCHEDULED:
             log("run scheduled", run, due_ms=run.due_ms, event_id=event.internal_id)
-            self._listen_for_cancels(run, event)
+            self._listening.begin_unleased(run, event, deadline_ms)
             self._deliver(run, message)
         else:
-            self._listen_for_cancels(run, event)
+            self._listening.begin(run, event)
             self._attempt(run, event, message, {}, deadline_ms)
-
-    def _listen_for_cancels(
-        self, run: Run, event: AcceptedEvent, *, is_repeated: bool = False
-    ) -> None:
-        if not self.function.cancel:
-            return
-
-        def listen() -> None:
-            cancels, now_ms = self.function.cancel, self.clock.now_ms()
-            self.waiting.listen_for_cancels(run, event, cancels, now_ms, is_repeated=is_repeated)
-
-        self._ending.patiently(run, listen)
 
     def _go_on_without(
         self, message: EventMessage, error: DeadLetterError, deadline_ms: int
@@ -197,6 +190,7 @@ class Engine:
             attempt=0,
             queued_ms=now_ms,
             counted_ms=now_ms,
+            cancels=tuple(cancel.event for cancel in self.function.cancel),
         )
         if event.ts - now_ms >= _SHORT_WAIT_MS:
             return replace(run, due_ms=event.ts)
@@ -227,13 +221,13 @@ class Engine:
         if why is not None:
             self._cancel(run, event, why, deadline_ms)
             return
-        if run.lease or run.status == Status.SCHEDULED:
-            # The worker that recorded it may have died before it listened.
-            listening = replace(run, lease_until_ms=deadline_ms)
-            self._listen_for_cancels(listening, event, is_repeated=True)
+        # The worker that recorded it may have died before it listened.
+        listens = not run.lease and run.status != Status.SCHEDULED
         is_to_wait = run.backs_off or not message.wakes
         if run.due_ms is not None and run.due_ms > now_ms and is_to_wait:
             if run.due_ms - now_ms >= _SHORT_WAIT_MS:
+                if not listens:
+                    self._listening.begin_unleased(run, event, deadline_ms, is_repeated=True)
                 self._deliver(run, message)
                 return
             self.clock.sleep((run.due_ms - now_ms) / 1000)
@@ -248,6 +242,8 @@ class Engine:
             raise self._leased_by_other(run, mine.lease_until_ms)
         if message.wakes and run.due_ms is not None:
             self.delivery.forget(run.due_ms, run.id)
+        if not listens:
+            self._listening.begin(mine, event, is_repeated=True)
         # An attempt is not to be lost because the steps cannot be read for a moment.
         records = self._ending.patiently(mine, lambda: self.steps.load(mine))
         self._attempt(mine, event, message, records, deadline_ms)

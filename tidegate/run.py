@@ -80,6 +80,7 @@ class Run:
             gives a run whose worker dies all of them back.
         backs_off: whether what is due, or was last, is a retry of the function: nothing that it
             waits for makes that come sooner.
+        cancels: the names of the events that cancel it, as the function had them at its beginning.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Run:
     cancel_reason: str | None = None
     counted_ms: int = 0
     backs_off: bool = False
+    cancels: tuple[str, ...] = ()
 
     @property
     def has_ended(self) -> bool:

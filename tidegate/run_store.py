@@ -329,6 +329,8 @@ class RunStore:
             item["started_ms"] = {"N": str(run.started_ms)}
         if run.due_ms is not None:
             item["due_ms"] = {"N": str(run.due_ms)}
+        if run.cancels:
+            item["cancels"] = {"L": [{"S": name} for name in run.cancels]}
         return item
 
     def run_of(self, env: str, item: Mapping[str, Any]) -> Run:
@@ -358,6 +360,7 @@ class RunStore:
             cancel_reason=text("cancel_reason"),
             counted_ms=number("counted_ms") or 0,
             backs_off="backs_off" in item and bool(item["backs_off"]["BOOL"]),
+            cancels=tuple(name["S"] for name in item["cancels"]["L"]) if "cancels" in item else (),
         )
 
 

@@ -138,12 +138,17 @@ class Waiting:
     def stop_cancels(self, run: Run, cancels: Sequence[Cancel]) -> None:
         """Let no event cancel a run any more.
 
+        Args:
+            run: the run, which knows what cancelled it at its beginning.
+            cancels: what cancels it now; a deployment may have changed that.
+
         Raises:
             PlatformError: DynamoDB did not answer.
         """
-        for number, cancel in enumerate(cancels):
+        names = [*enumerate(run.cancels), *enumerate(cancel.event for cancel in cancels)]
+        for number, name in dict.fromkeys(names):
             step = _cancel_step(number)
-            self.waker.waits.delete(WaitKey(run.env, cancel.event, run.id, step.hashed))
+            self.waker.waits.delete(WaitKey(run.env, name, run.id, step.hashed))
 
     def stop(self, run: Run, record: StepRecord) -> None:
         """Forget what a step of a run waits for.

@@ -20,7 +20,8 @@ from tidegate.look import StoredEvents
 from tidegate.message import CronMessage, EventMessage
 from tidegate.run import Run, Status, failure_of
 from tidegate.trigger import TriggerEvent
-from tidegate.wait import LOOK_AGAIN_S
+from tidegate.wait import LOOK_AGAIN_S, Wait
+from tidegate.wait_store import WaitStore
 
 SYSTEM = ("inngest/function.cancelled", "inngest/function.finished", "inngest/function.failed")
 DAY_MS = 86_400_000
@@ -469,6 +470,60 @@ def test_a_run_that_ends_by_itself_listens_no_more(stage: Stage) -> None:
     message = began(deployed)
     assert deployed.run_of(message).status == Status.COMPLETED
     assert rows(stage) == 0
+
+
+@pytest.mark.parametrize("names", [["app/c", "app/b"], ["app/b"], ["app/d"], []], ids=str)
+def test_a_run_listens_no_more_when_a_deployment_changed_what_cancels_it(
+    stage: Stage, names: list[str]
+) -> None:
+    before = cancelled_by(stage, Cancel(event="app/b"), Cancel(event="app/c"))
+    message = began(before)
+    assert rows(stage) == 2
+    after = Deployed(stage, sleeper, cancel=[Cancel(event=name) for name in names])
+    assert after.drive() > 0
+    assert after.run_of(message).status == Status.COMPLETED
+    assert rows(stage) == 0
+
+
+def test_a_run_that_ends_while_another_worker_begins_to_listen_listens_no_more(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = cancelled_by(stage)
+    message = deployed.send(ts=stage.clock.ms + DAY_MS)
+    put = WaitStore.put
+
+    def cancelled_before(waits: WaitStore, wait: Wait) -> None:
+        if not deployed.run_of(message).has_ended:
+            cancel(stage, deployed.run_of(message))
+            assert deployed.handle(*stage.messages(deployed.function)) == []
+            assert deployed.run_of(message).has_ended
+        put(waits, wait)
+
+    monkeypatch.setattr(WaitStore, "put", cancelled_before)
+    assert deployed.handle(message) == []
+    assert reason_of(stage, deployed.run_of(message))
+    assert rows(stage) == 0
+
+
+def test_of_two_messages_of_a_run_that_is_due_one_listens(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = cancelled_by(stage, handler=lambda ctx: "done")
+    message = deployed.send(ts=stage.clock.ms + DAY_MS)
+    put, others = WaitStore.put, [_die, lambda: deployed.handle(message)]
+
+    def other_first(waits: WaitStore, wait: Wait) -> None:
+        if others:
+            others.pop(0)()
+        put(waits, wait)
+
+    monkeypatch.setattr(WaitStore, "put", other_first)
+    with pytest.raises(ProcessDied):
+        deployed.worker.engine.handle(message, stage.clock.ms + 60_000)
+    stage.clock.ms += DAY_MS
+    assert deployed.handle(message) == []
+    assert deployed.run_of(message).status == Status.COMPLETED
+    assert (rows(stage), others) == (0, [])
 
 
 def test_a_worker_that_dies_before_it_listens_does_so_later(

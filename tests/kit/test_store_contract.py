@@ -87,7 +87,12 @@ def test_a_run_is_recorded_once(backend: Backend) -> None:
 
 def test_a_scheduled_run_is_recorded_as_it_is(backend: Backend) -> None:
     run = leased(
-        status=Status.SCHEDULED, started_ms=None, due_ms=NOW_MS + 9, lease="", lease_until_ms=0
+        status=Status.SCHEDULED,
+        started_ms=None,
+        due_ms=NOW_MS + 9,
+        lease="",
+        lease_until_ms=0,
+        cancels=("app/b", "app/c"),
     )
     backend.runs.create(run)
     assert backend.runs.get(run.env, run.id) == run
