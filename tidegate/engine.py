@@ -160,24 +160,30 @@ class Engine:
     ) -> None:
         """Go on with a run whose event is not where its message says.
 
-        What wakes a run may find that the event is no longer stored; the message that is arranged
-        for when the run is due has it all the same. Without that one the run ends.
+        What wakes a run may find the event no longer stored; the message that is arranged for when
+        it is due has it. Without that one the run ends, and one that would start has failed.
 
         Raises:
             DeadLetterError: it can never have its event, and was not to be cancelled anyway.
             RunLeasedError: whoever has the event goes on with the run.
         """
-        run = self._incoming.run_of(message.event)
-        if run is not None and run.has_ended and message.wakes:
+        run, event = self._incoming.run_of(message.event), message.without_data()
+        if run is None:
+            if not self._incoming.starts_without_data(message):
+                raise error
+            run = self._new_run(event, deadline_ms)
+            if self.runs.create(run) is not None:
+                raise self._leased_by_other(run, run.lease_until_ms)
+        elif run.has_ended:
+            self._gone_event.tell_again(run, message, error)
             return
-        if run is None or run.has_ended:
-            raise error
-        self._check_lease(run)
-        own = self._gone_event.own_message(run) if message.wakes else None
-        if own is not None and own != message:
+        else:
+            self._check_lease(run)
+        own = self._gone_event.own_message(run, message)
+        if own is not None:
             self.handle(own, deadline_ms)
         else:
-            self._gone_event.end(run, self._leased(run, deadline_ms), error)
+            self._gone_event.end(run, self._leased(run, deadline_ms), event, error)
 
     def _new_run(self, event: AcceptedEvent, deadline_ms: int) -> Run:
         now_ms = self.clock.now_ms()
