@@ -13,7 +13,9 @@ from tests.aws.deployed import Deployed, listener, match, settle, waiting
 from tidegate.aws import client
 from tidegate.context import ContextSync
 from tidegate.cron import TriggerCron
+from tidegate.manifest import bucket_lifecycle_days
 from tidegate.message import CronMessage, decode_message
+from tidegate.payload import PayloadStore
 from tidegate.run import Status
 from tidegate.schedule import Delivery
 from tidegate.trigger import TriggerEvent
@@ -21,6 +23,8 @@ from tidegate.trigger import TriggerEvent
 DAY = timedelta(days=1)
 DAY_MS = 86_400_000
 LARGE = {"text": "x" * 100_000}
+# When the objects of the bucket were written, by their keys.
+WRITTEN_MS: dict[str, int] = {}
 
 
 def forget_what_is_over(stage: Stage) -> None:
@@ -38,6 +42,15 @@ def forget_event_bodies(stage: Stage) -> None:
     bucket = stage.settings.bucket
     for found in client("s3").list_objects_v2(Bucket=bucket, Prefix="events/")["Contents"]:
         client("s3").delete_object(Bucket=bucket, Key=found["Key"])
+
+
+def forget_what_is_old(stage: Stage) -> None:
+    """Delete the objects whose time is over, as the bucket's lifecycle rules do."""
+    bucket, days = stage.settings.bucket, bucket_lifecycle_days(stage.settings.retention_days)
+    for found in client("s3").list_objects_v2(Bucket=bucket).get("Contents", []):
+        folder = found["Key"].partition("/")[0]
+        if WRITTEN_MS[found["Key"]] + days[folder] * DAY_MS <= stage.clock.ms:
+            client("s3").delete_object(Bucket=bucket, Key=found["Key"])
 
 
 def waits_long(ctx: ContextSync) -> str:
@@ -157,6 +170,36 @@ def timeouts_message() -> Any:
     [name] = schedules()
     found = client("scheduler").get_schedule(Name=name, GroupName="tidegate")
     return decode_message(found["Target"]["Input"])
+
+
+def test_a_large_output_is_kept_through_all_sleeps(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+
+    def handler(ctx: ContextSync) -> int:
+        text = ctx.step.run("text", lambda: ran.append(1) or "x" * 100_000)
+        for _ in range(4):
+            ctx.step.sleep("long", 366 * DAY)
+        return len(text)
+
+    put = PayloadStore.put
+
+    def noted(payloads: PayloadStore, key: str, text: str) -> None:
+        WRITTEN_MS[key] = stage.clock.ms
+        put(payloads, key, text)
+
+    monkeypatch.setattr(PayloadStore, "put", noted)
+    deployed = Deployed(stage, handler)
+    message = deployed.send()
+    deployed.handle(message)
+    for _ in range(4):
+        stage.clock.ms = deployed.run_of(message).due_ms or 0
+        forget_what_is_old(stage)
+        forget_what_is_over(stage)
+        assert deployed.handle(*waiting(stage, deployed.function)) == []
+    run = deployed.run_of(message)
+    assert (run.status, run.output, ran) == (Status.COMPLETED, "100000", [1])
 
 
 def test_a_sleep_that_is_over_is_kept_through_the_next_one(stage: Stage) -> None:
