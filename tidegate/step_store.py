@@ -122,9 +122,7 @@ class StepStore:
         soon = [r for r in settled if r.kept_ms < until_ms + _SAFETY_MS]
         # S3 counts from the writing on, and keeps a text for longer than any one step may wait; a
         # run may have several of those.
-        texts = [
-            (r.memo_key, r.memo) for r in soon if r.memo_key is not None and r.memo is not None
-        ]
+        texts = [(record.memo_key, record.memo or "") for record in soon if record.memo_key]
         concurrently(lambda text: self.payloads.put(*text), texts)
         items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in soon]
         put_items(self.table, items, self.clock, "the steps could not be kept")

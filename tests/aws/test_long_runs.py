@@ -23,8 +23,6 @@ from tidegate.trigger import TriggerEvent
 DAY = timedelta(days=1)
 DAY_MS = 86_400_000
 LARGE = {"text": "x" * 100_000}
-# When the objects of the bucket were written, by their keys.
-WRITTEN_MS: dict[str, int] = {}
 
 
 def forget_what_is_over(stage: Stage) -> None:
@@ -44,12 +42,12 @@ def forget_event_bodies(stage: Stage) -> None:
         client("s3").delete_object(Bucket=bucket, Key=found["Key"])
 
 
-def forget_what_is_old(stage: Stage) -> None:
+def forget_what_is_old(stage: Stage, written_ms: dict[str, int]) -> None:
     """Delete the objects whose time is over, as the bucket's lifecycle rules do."""
     bucket, days = stage.settings.bucket, bucket_lifecycle_days(stage.settings.retention_days)
     for found in client("s3").list_objects_v2(Bucket=bucket).get("Contents", []):
         folder = found["Key"].partition("/")[0]
-        if WRITTEN_MS[found["Key"]] + days[folder] * DAY_MS <= stage.clock.ms:
+        if written_ms[found["Key"]] + days[folder] * DAY_MS <= stage.clock.ms:
             client("s3").delete_object(Bucket=bucket, Key=found["Key"])
 
 
@@ -183,10 +181,11 @@ def test_a_large_output_is_kept_through_all_sleeps(
             ctx.step.sleep("long", 366 * DAY)
         return len(text)
 
+    written_ms: dict[str, int] = {}
     put = PayloadStore.put
 
     def noted(payloads: PayloadStore, key: str, text: str) -> None:
-        WRITTEN_MS[key] = stage.clock.ms
+        written_ms[key] = stage.clock.ms
         put(payloads, key, text)
 
     monkeypatch.setattr(PayloadStore, "put", noted)
@@ -195,7 +194,7 @@ def test_a_large_output_is_kept_through_all_sleeps(
     deployed.handle(message)
     for _ in range(4):
         stage.clock.ms = deployed.run_of(message).due_ms or 0
-        forget_what_is_old(stage)
+        forget_what_is_old(stage, written_ms)
         forget_what_is_over(stage)
         assert deployed.handle(*waiting(stage, deployed.function)) == []
     run = deployed.run_of(message)
