@@ -67,6 +67,13 @@ class Incoming:
         logger.debug("event not wanted", extra={"event_name": head.name})
         return None
 
+    def starts_without_data(self, message: EventMessage) -> bool:
+        """Whether a message starts a run whatever the data of its event, which are gone."""
+        event = message.without_data()
+        triggers = [one for one in self.function.triggers if one.matches(event.name)]
+        is_new = not message.wakes and not message.resumes
+        return is_new and self._starts_with(event, [t for t in triggers if t.expression is None])
+
     def event_of_tick(self, tick: CronMessage) -> AcceptedEvent | None:
         """The event that a tick stands for, stored; None when the function has no such cron.
 

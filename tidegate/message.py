@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate.encoding import decode, encode
 from tidegate.errors import DeadLetterError
-from tidegate.event import AcceptedEvent
+from tidegate.event import RESERVED_PREFIX, AcceptedEvent, event_body
 from tidegate.large import DAY_MS, body_key, is_large, payload_key
 from tidegate.manifest import DELAYED
 
@@ -27,19 +28,24 @@ class EventMessage:
             is due.
         resumes: whether its run was recorded before, so that it starts none: a schedule may come
             long after its run went on without it, ended, and is no longer kept.
+        about: of a large system event what `_inngest` in its data says, should the body be lost.
     """
 
     event: AcceptedEvent
     body_key: str | None = None
     wakes: bool = False
     resumes: bool = False
+    about: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, event: AcceptedEvent) -> EventMessage:
         """The message that publishes an event."""
-        if is_large(event.body):
-            return cls(replace(event, body=""), body_key(event))
-        return cls(event)
+        if not is_large(event.body):
+            return cls(event)
+        about = None
+        if event.name.startswith(RESERVED_PREFIX):
+            about = decode(event.body)["data"].get("_inngest")
+        return cls(replace(event, body=""), body_key(event), about=about)
 
     def encode(self) -> str:
         """The message's text."""
@@ -54,7 +60,7 @@ class EventMessage:
             "resumes": self.resumes,
         }
         if self.body_key is not None:
-            return encode(head | {"body_key": self.body_key})
+            return encode(head | {"body_key": self.body_key, "about": self.about})
         # The body is JSON already; putting it in as it is costs no second encoding.
         return f'{encode(head)[:-1]},"event":{event.body}}}'
 
@@ -86,7 +92,8 @@ class EventMessage:
             ts=_number(fields, "ts"),
             body="" if key else encode(fields["event"]),
         )
-        return cls(event, key, fields.get("wakes") is True, fields.get("resumes") is True)
+        wakes, resumes = fields.get("wakes") is True, fields.get("resumes") is True
+        return cls(event, key, wakes, resumes, fields.get("about"))
 
     def kept_until(
         self, due_ms: int, payloads: Payloads, *, body: str | None = None
@@ -115,6 +122,13 @@ class EventMessage:
         if self.body_key is None:
             return self.event
         return replace(self.event, body=payloads.get(self.body_key))
+
+    def without_data(self) -> AcceptedEvent:
+        """What is left of the event when its body is gone."""
+        event, data = self.event, {"_inngest": self.about} if self.about else {}
+        event_id = event.internal_id
+        body = event_body(name=event.name, data=data, event_id=event_id, ts=event.ts)
+        return replace(event, body=body)
 
 
 # What Scheduler writes into a message in its place, see

@@ -78,6 +78,9 @@ class Queue(Protocol):
     def forget(self, due_ms: int, name: str) -> None:
         """Have such a message not delivered, where that can be done; it is harmless if it is."""
 
+    def arranged(self, due_ms: int, name: str) -> str | None:
+        """The text of such a message that is to come, where that can be told."""
+
 
 @dataclass(frozen=True)
 class Claim:
