@@ -27,7 +27,7 @@ from tidegate.aws import client
 from tidegate.context import ContextSync
 from tidegate.effect import RunComplete, RunEffect
 from tidegate.errors import PlatformError
-from tidegate.event import Event
+from tidegate.event_model import Event
 from tidegate.host import Host
 from tidegate.journal import Journal
 from tidegate.message import EventMessage
