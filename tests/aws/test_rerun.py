@@ -551,6 +551,20 @@ def test_the_copies_are_kept_as_long_as_the_new_run(stage: Stage, asked: Ask) ->
     assert record.kept_ms >= second.queued_ms + stage.settings.retention_s * 1000 - 1000
 
 
+def test_a_rerun_whose_event_is_lost_on_its_way_fails(stage: Stage, asked: Ask) -> None:
+    one = asked(broken)
+    first = one.ran(data={"pad": "x" * 200_000})
+    made = one.ask(first.id).data
+    bucket = stage.settings.bucket
+    for found in client("s3").list_objects_v2(Bucket=bucket)["Contents"]:
+        client("s3").delete_object(Bucket=bucket, Key=found["Key"])
+    one.deployed.handle(*stage.messages(one.deployed.function))
+    run = one.now(made["run_id"])
+    assert (run.status, run.original_run_id) == (Status.FAILED, first.id)
+    assert one.output(run)["name"] == "EventGone"
+    assert one.now(first.id).attempt == first.attempt
+
+
 def test_there_is_no_such_step(stage: Stage, asked: Ask) -> None:
     one = asked(Work(stage))
     first = one.ran()
