@@ -113,7 +113,9 @@ class JobWork:
                 return False, None
             act = self._rerun if job.kind == JobKind.REPLAY else self._cancel
             return True, act(job, run)
-        except (DeadLetterError, ExpressionError, RequestError) as error:
+        except RequestError as error:
+            return True, error.message
+        except (DeadLetterError, ExpressionError) as error:
             return True, f"run {run.id}: {error}"
 
     def _is_wanted(self, job: BulkJob, run: Run) -> bool:

@@ -12,8 +12,9 @@ from tidegate.rest_query import moment_ms
 
 
 def _moment(value: Any) -> Any:
-    is_one = isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
-    return moment_ms(str(value)) if is_one else value
+    if value is None or (isinstance(value, str | int) and not isinstance(value, bool)):
+        return value if value is None else moment_ms(str(value))
+    raise ValueError("a time is a text, or UTC milliseconds")
 
 
 # A time as in a query, or UTC milliseconds as a number; UTC ms.
@@ -46,7 +47,9 @@ def parse_body(model: type[BodyT], body: bytes) -> BodyT:
 
 
 def _fault(model: type[BaseModel], error: ValidationError) -> str:
-    fault = error.errors(include_url=False)[0]
+    faults = error.errors(include_url=False)
+    # What is misspelt may well be what is missing.
+    fault = min(faults, key=lambda fault: fault["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         known = ", ".join(field.alias or name for name, field in model.model_fields.items())

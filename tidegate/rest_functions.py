@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
-from tidegate.cancel import Cancel
 from tidegate.errors import RequestError
-from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest, Manifest
+from tidegate.manifest import (
+    BATCH_SIZE,
+    MAX_CONCURRENCY,
+    CancelManifest,
+    FunctionManifest,
+    Manifest,
+    TriggerManifest,
+)
 from tidegate.rest_call import Call, Result, Routes
-from tidegate.trigger import TriggerEvent
 
 
 class EventTriggerObject(TypedDict):
@@ -116,7 +121,7 @@ def asked_function(manifest: Manifest, call: Call) -> FunctionManifest:
     return function
 
 
-def _trigger(trigger: TriggerEvent) -> EventTriggerObject:
+def _trigger(trigger: TriggerManifest) -> EventTriggerObject:
     if trigger.expression is None:
         return {"event": trigger.event}
     return {"event": trigger.event, "expression": trigger.expression}
@@ -144,10 +149,10 @@ def _config(function: FunctionManifest) -> ConfigObject:
     if function.cancel:
         config["cancel"] = [_cancel(cancel) for cancel in function.cancel]
     timeouts: TimeoutsObject = {}
-    if function.timeouts.start is not None:
-        timeouts["start_ms"] = function.timeouts.start
-    if function.timeouts.finish is not None:
-        timeouts["finish_ms"] = function.timeouts.finish
+    if function.timeouts.start_ms is not None:
+        timeouts["start_ms"] = function.timeouts.start_ms
+    if function.timeouts.finish_ms is not None:
+        timeouts["finish_ms"] = function.timeouts.finish_ms
     if timeouts:
         config["timeouts"] = timeouts
     if function.idempotency is not None:
@@ -157,12 +162,12 @@ def _config(function: FunctionManifest) -> ConfigObject:
     return config
 
 
-def _cancel(cancel: Cancel) -> CancelObject:
+def _cancel(cancel: CancelManifest) -> CancelObject:
     shown: CancelObject = {"event": cancel.event}
     if cancel.if_exp is not None:
         shown["if"] = cancel.if_exp
-    if cancel.timeout is not None:
-        shown["timeout_ms"] = cancel.timeout
+    if cancel.timeout_ms is not None:
+        shown["timeout_ms"] = cancel.timeout_ms
     return shown
 
 

@@ -25,6 +25,7 @@ def item_of(run: Run, retention_s: int) -> dict[str, Value]:
         "queued_ms": {"N": str(run.queued_ms)},
         "lease": {"S": run.lease},
         "lease_until_ms": {"N": str(run.lease_until_ms)},
+        "counted_ms": {"N": str(run.counted_ms)},
         "expires_at": {"N": str(kept_from_ms // 1000 + retention_s)},
     }
     for name, number in (
@@ -34,6 +35,8 @@ def item_of(run: Run, retention_s: int) -> dict[str, Value]:
     ):
         if number is not None:
             item[name] = {"N": str(number)}
+    if run.cancels:
+        item["cancels"] = {"L": [{"S": name} for name in run.cancels]}
     for name, text in (
         ("original_run_id", run.original_run_id),
         ("replay_id", run.replay_id),
@@ -72,6 +75,9 @@ def run_of(env: str, item: Mapping[str, Any]) -> Run:
         output=text("output"),
         output_key=text("output_key"),
         cancel_reason=text("cancel_reason"),
+        counted_ms=number("counted_ms") or 0,
+        backs_off="backs_off" in item and bool(item["backs_off"]["BOOL"]),
+        cancels=tuple(name["S"] for name in item["cancels"]["L"]) if "cancels" in item else (),
         original_run_id=text("original_run_id"),
         replay_id=text("replay_id"),
         reruns=tuple(sorted(item["reruns"]["SS"])) if "reruns" in item else (),

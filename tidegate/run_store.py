@@ -98,12 +98,13 @@ class RunStore:
             values[":attempts"] = {"S": encode_attempts(new.attempts)}
         return self._update(
             new,
-            "SET #status = :status, attempt = :attempt, lease = :lease, "
+            "SET #status = :status, attempt = :attempt, counted_ms = :counted, lease = :lease, "
             f"lease_until_ms = :until{more} REMOVE due_ms",
             "#status = :seen_status AND attempt = :seen_attempt AND lease = :seen_lease",
             {
                 ":status": {"S": new.status},
                 ":attempt": {"N": str(new.attempt)},
+                ":counted": {"N": str(new.counted_ms)},
                 ":lease": {"S": new.lease},
                 ":until": {"N": str(new.lease_until_ms)},
                 ":seen_status": {"S": old.status},
@@ -120,7 +121,7 @@ class RunStore:
         """Give up the lease; the run goes on when it is due.
 
         Args:
-            run: the run, with the lease held.
+            run: the run, with the lease held, and since when its attempts are counted.
             due_ms: when, UTC ms.
             attempt: the attempt that is made then.
             failure: why the last one failed, if it did; the run's list of attempts has it, too.
@@ -132,15 +133,17 @@ class RunStore:
         values: dict[str, Value] = {
             ":kept": {"N": str(kept_s)},
             ":attempt": {"N": str(attempt)},
+            ":counted": {"N": str(run.counted_ms)},
             ":none": {"S": ""},
             ":zero": {"N": "0"},
             ":due": {"N": str(due_ms)},
+            ":backs_off": {"BOOL": failure is not None},
             ":mine": {"S": run.lease},
             ":running": {"S": Status.RUNNING},
         }
         update = (
-            "SET attempt = :attempt, lease = :none, lease_until_ms = :zero, due_ms = :due, "
-            "expires_at = :kept"
+            "SET attempt = :attempt, counted_ms = :counted, lease = :none, "
+            "lease_until_ms = :zero, due_ms = :due, backs_off = :backs_off, expires_at = :kept"
         )
         names: tuple[str, ...] = ("#status",)
         if failure is not None:

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from tidegate.api import Api
-from tidegate.aws import client
+from tidegate.aws import make_clients
 from tidegate.bus import Bus
 from tidegate.cancelling import Canceller
 from tidegate.clock import SystemClock
@@ -43,8 +43,7 @@ canceller = Canceller(runs, events, bus)
 keys = keys_of(settings, clock)
 acting = acting_routes(settings, runs, events, bus, manifest, clock)
 api = Api(keys, events, runs, steps, canceller, manifest, clock, acting, settings.max_request_bytes)
-# Made while the Lambda starts, when it has a full processor, not during the first request.
-client("dynamodb")
+make_clients("dynamodb")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
