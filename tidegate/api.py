@@ -36,6 +36,7 @@ from tidegate.rest_timeline import TimelineEndpoints
 from tidegate.run_store import RunStore
 from tidegate.settings import MAX_REQUEST_BYTES
 from tidegate.step_store import StepStore
+from tidegate.tracing import Origin, came_from
 
 logger = logging.getLogger("tidegate.api")
 
@@ -99,7 +100,8 @@ class Api:
     def handle(self, event: Mapping[str, Any], context: Any = None) -> dict[str, Any]:
         """The gateway's answer to the gateway's event; it never raises."""
         try:
-            with _ONE_AT_A_TIME:
+            origin = Origin.of_request(Request.from_gateway(event))
+            with came_from(origin), _ONE_AT_A_TIME:
                 answer = self._resolver.resolve(dict(event), context)
             if _size(answer) <= MAX_ANSWER_BYTES:
                 return answer

@@ -11,7 +11,7 @@ from tidegate.batch import chunks
 from tidegate.encoding import decode
 from tidegate.errors import DeadLetterError, RequestError
 from tidegate.event import RESERVED_PREFIX
-from tidegate.event_store import EventStore
+from tidegate.event_store import EventStore, origin_of
 from tidegate.listing import Filter, Page, newest_items
 from tidegate.rest_call import (
     FETCHED_AT_ONCE,
@@ -28,7 +28,8 @@ from tidegate.rest_query import EventsQuery
 class EventObject(TypedDict):
     """An event, with the field names of Inngest's REST API (v1), and `environment` and `note`.
 
-    Where the payload is gone, what it held is None and `note` says why.
+    Where the payload is gone, what it held is None and `note` says why. `request_id` is the one
+    that log lines of the event and its runs have, `traceparent` the trace that its sender was in.
     """
 
     internal_id: str
@@ -44,6 +45,8 @@ class EventObject(TypedDict):
     user: NotRequired[dict[str, Any]]
     ts: int | None
     v: NotRequired[str]
+    request_id: NotRequired[str]
+    traceparent: NotRequired[str]
     note: NotRequired[str]
 
 
@@ -128,6 +131,11 @@ class EventEndpoints:
             "data": None,
             "ts": None,
         }
+        origin = origin_of(item)
+        if origin.request_id:
+            head["request_id"] = origin.request_id
+        if origin.traceparent:
+            head["traceparent"] = origin.traceparent
         try:
             body = self.store.event_of(env, dict(item)).body
         except DeadLetterError as error:

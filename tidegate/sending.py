@@ -17,6 +17,7 @@ from tidegate.context import Logger
 from tidegate.errors import ConfigurationError
 from tidegate.event_model import Event
 from tidegate.exchange import Answer, Attempt, Exchange, encode_events, exchange, split
+from tidegate.tracing import current_origin
 
 if TYPE_CHECKING:
     # Importing httpx takes long, and most Lambdas never send: the functions below import it.
@@ -125,7 +126,9 @@ class Sender:
         return _answer(response)
 
     def _headers_of(self, attempt: Attempt) -> dict[str, str]:
+        origin = current_origin().fields()
         return {
+            **{name: origin[name] for name in ("traceparent", "tracestate") if name in origin},
             **self._headers,
             "user-agent": f"tidegate-py:v{_version()}",
             "content-type": "application/json",

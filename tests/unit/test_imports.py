@@ -192,7 +192,7 @@ def test_the_test_kit_loads_no_aws() -> None:
             "functions.ingest.handler",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            92,
+            93,
         ),
         ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 213),
         (
