@@ -17,6 +17,8 @@ from infra.storage import removal_policy
 from tidegate.manifest import HANDLERS
 
 MEMORY_MB = 512
+# Below the 30 s that an HTTP API waits, so that a slow request ends with an answer of ours.
+REQUEST_TIMEOUT_S = 25
 LOG_LEVEL = "TIDEGATE_LOG_LEVEL"
 
 

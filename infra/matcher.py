@@ -1,4 +1,8 @@
-"""The matcher: its queues, its subscription to awaited events, the Lambda that wakes runs."""
+"""The matcher: its queues, its subscription to awaited events, the Lambda that wakes runs.
+
+Slices of bulk jobs come to its queue, too: one of their own would be polled, and paid for, even
+where nobody ever starts a job.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +32,11 @@ _SETTINGS = (
     "runs_table",
     "steps_table",
     "waits_table",
+    "jobs_table",
     "topic_arn",
     "bucket",
     "manifest",
+    "matcher_queue_url",
     "retention_days",
 )
 
@@ -39,7 +45,8 @@ class Matcher(Construct):
     """Brings events to the runs that wait for them.
 
     Attributes:
-        queue: what it reads; functions ask it for looks at past events.
+        queue: what it reads; functions ask it for looks at past events, the REST API for slices
+            of jobs.
 
     Args:
         config: the choices for the stage.
@@ -91,7 +98,9 @@ class Matcher(Construct):
             self,
             "Matcher",
             handler="matcher",
-            description="Brings events to the runs that wait for them",
+            description="Brings events to the runs that wait for them, and works on bulk jobs",
+            # Each slice of a bulk job asks for the next one; Lambda would stop it after 16 of them.
+            recursive_loop=lambda_.RecursiveLoop.ALLOW,
             code=code,
             config=self._config,
             timeout_s=MATCHER_TIMEOUT_S,

@@ -45,24 +45,28 @@ class Permissions:
             self._publish(),
         ]
 
-    def api(self) -> list[iam.PolicyStatement]:
-        """To answer what happened, and to cancel runs."""
+    def api(self, matcher: sqs.Queue) -> list[iam.PolicyStatement]:
+        """To answer what happened, and to start and cancel runs."""
         return [
             self._table("keys", "GetItem"),
-            self._table("events", "GetItem", "Query"),
+            self._table("events", "BatchWriteItem", "GetItem", "Query"),
             self._table("runs", "BatchGetItem", "GetItem", "Query", "UpdateItem"),
+            self._table("steps", "BatchWriteItem", "Query"),
+            self._table("jobs", "GetItem", "PutItem", "Query", "UpdateItem"),
+            _allow(matcher.queue_arn, "sqs:SendMessage"),
             self._publish(),
-            self._objects("GetObject"),
+            self._objects("GetObject", "PutObject"),
             self._tell_missing_objects(),
         ]
 
     def matcher(self, queue: sqs.Queue) -> list[iam.PolicyStatement]:
-        """To complete the steps that wait for events, and to wake their runs."""
+        """To complete the steps that wait for events, to wake their runs, and to work on jobs."""
         return [
-            _allow(queue.queue_arn, *_CONSUME),
+            _allow(queue.queue_arn, *_CONSUME, "sqs:SendMessage"),
             self._table("waits", "DeleteItem", "GetItem", "Query"),
-            self._table("events", "Query"),
-            self._table("runs", "GetItem", "UpdateItem"),
+            self._table("jobs", "PutItem", "UpdateItem"),
+            self._table("events", "GetItem", "Query"),
+            self._table("runs", "GetItem", "Query", "UpdateItem"),
             self._table("steps", "PutItem"),
             self._objects("GetObject", "PutObject"),
             self._tell_missing_objects(),

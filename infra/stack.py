@@ -9,18 +9,16 @@ from constructs import Construct
 
 from infra.config import Config
 from infra.function_worker import FunctionWorker
-from infra.handler_lambda import HandlerLambda
+from infra.handler_lambda import REQUEST_TIMEOUT_S, HandlerLambda
 from infra.http_api import HttpApi
 from infra.lambda_code import MANIFEST_PATH, lambda_code
 from infra.matcher import Matcher
 from infra.permissions import Permissions
+from infra.rest_api import rest_api
 from infra.schedules import Schedules
 from infra.storage import Storage
 from tidegate.manifest import Manifest
 from tidegate.settings import Settings
-
-# Below the 30 s that an HTTP API waits, so that a slow request ends with an answer of ours.
-REQUEST_TIMEOUT_S = 25
 
 
 class TidegateStack(Stack):
@@ -50,7 +48,7 @@ class TidegateStack(Stack):
             name=name,
             handlers={
                 "ingest": self._ingest(config, code, settings, permissions),
-                "api": self._api(config, code, settings, permissions),
+                "api": rest_api(self, config, code, settings, permissions, matcher.queue),
             },
         )
         for function in manifest.functions:
@@ -96,30 +94,6 @@ class TidegateStack(Stack):
             permissions=permissions.ingest(),
         ).function
 
-    def _api(
-        self, config: Config, code: lambda_.Code, settings: Settings, permissions: Permissions
-    ) -> lambda_.Function:
-        return HandlerLambda(
-            self,
-            "RestApi",
-            handler="api",
-            description="Tells what became of events, and cancels runs",
-            code=code,
-            config=config,
-            timeout_s=REQUEST_TIMEOUT_S,
-            environment=settings.environment(
-                "events_table",
-                "runs_table",
-                "keys_table",
-                "topic_arn",
-                "bucket",
-                "manifest",
-                "auth",
-                "retention_days",
-            ),
-            permissions=permissions.api(),
-        ).function
-
 
 def _settings(
     config: Config, storage: Storage, topic: sns.Topic, schedules: Schedules, matcher: Matcher
@@ -131,6 +105,7 @@ def _settings(
         runs_table=storage.tables["runs"].table_name,
         steps_table=storage.tables["steps"].table_name,
         waits_table=storage.tables["waits"].table_name,
+        jobs_table=storage.tables["jobs"].table_name,
         keys_table=storage.tables["keys"].table_name,
         topic_arn=topic.topic_arn,
         bucket=storage.bucket.bucket_name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -29,6 +29,7 @@ from tidegate.rest_events import EventEndpoints
 from tidegate.rest_functions import FunctionEndpoints
 from tidegate.rest_runs import RunEndpoints
 from tidegate.run_store import RunStore
+from tidegate.settings import MAX_REQUEST_BYTES
 
 logger = logging.getLogger("tidegate.api")
 
@@ -56,6 +57,8 @@ class Api:
         canceller: cancels runs.
         manifest: the functions.
         clock: the time.
+        acting: the resources that start or change something.
+        max_body_bytes: the largest body of a request, in bytes.
     """
 
     def __init__(
@@ -66,14 +69,18 @@ class Api:
         canceller: Canceller,
         manifest: Manifest,
         clock: Clock,
+        acting: Sequence[Routes] = (),
+        max_body_bytes: int = MAX_REQUEST_BYTES,
     ) -> None:
         self._keys = keys
         self._clock = clock
+        self._max_body_bytes = max_body_bytes
         event_endpoints = EventEndpoints(events)
         self._resolver = self._resolver_of(
             event_endpoints.routes(),
             RunEndpoints(runs, canceller, event_endpoints, manifest).routes(),
             FunctionEndpoints(manifest).routes(),
+            *acting,
         )
 
     def handle(self, event: Mapping[str, Any], context: Any = None) -> dict[str, Any]:
@@ -122,18 +129,19 @@ class Api:
         """The endpoint as the resolver calls it, with the variable parts of the path."""
 
         def answer(**path: str) -> HttpResponse[Any]:
-            request = self._resolver.current_event.raw_event
-            query = request.get("queryStringParameters") or {}
+            event = self._resolver.current_event.raw_event
+            query = event.get("queryStringParameters") or {}
             call = Call(
                 env=self._resolver.context["env"],
                 now_ms=self._clock.now_ms(),
                 path=path,
                 query={name: value for name, value in query.items() if value},
+                body=Request.from_gateway(event).body(self._max_body_bytes),
             )
             result = endpoint(call)
             metadata = {"fetched_at": rfc3339(call.now_ms), "cached_until": None, **result.metadata}
             content = {"data": result.data, "metadata": metadata}
-            return _to_resolver(Response(200, content, _HEADERS))
+            return _to_resolver(Response(result.status, content, _HEADERS))
 
         return answer
 

@@ -63,7 +63,7 @@ class Canceller:
             event = self.events.get(run.env, run.event_id, now_ms=0)
         except DeadLetterError:
             event = None
-        return _without_body(run) if event is None else EventMessage.of(event)
+        return _without_body(run) if event is None else EventMessage.of(event, run.rerun)
 
 
 def _without_body(run: Run) -> EventMessage:
@@ -76,4 +76,5 @@ def _without_body(run: Run) -> EventMessage:
         ts=run.queued_ms,
         body="",
     )
-    return EventMessage(event, payload_key(EVENTS, run.env, run.event_id))
+    key = payload_key(EVENTS, run.env, run.event_id)
+    return EventMessage(event, key, rerun=run.rerun)

@@ -22,7 +22,6 @@ from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.host import Host
 from tidegate.idempotency import Idempotency
-from tidegate.ids import run_id_of
 from tidegate.incoming import Incoming
 from tidegate.journal import Journal, Steps
 from tidegate.lifetime import Lifetime, Watch, cancelled
@@ -119,18 +118,22 @@ class Engine:
             self._drive(event, message, deadline_ms)
 
     def _event_of(self, message: EventMessage) -> AcceptedEvent | None:
-        """The event in a message; one that wakes or resumes a run starts none."""
-        if not message.wakes and not message.resumes:
+        """The event in a message; one that wakes or resumes a run starts none.
+
+        A rerun is what somebody asked for: neither triggers nor idempotency hold it back.
+        """
+        starts = not message.wakes and not message.resumes
+        if starts and message.rerun is None:
             event = self._incoming.event_of(message)
             return event if event is not None and self._idempotency.admits(event) else None
-        if self._incoming.run_of(message.event) is None:
+        if not starts and self._incoming.run_of(message.event, message.rerun) is None:
             return None
         return message.with_body(self.runs.payloads)
 
     def _drive(self, event: AcceptedEvent, message: Message, deadline_ms: int) -> None:
         """Start the event's run, or go on with it."""
-        late = self._lifetime.why_late(event)
-        run = self._new_run(event, deadline_ms)
+        late = self._lifetime.why_late(event, message.rerun)
+        run = self._new_run(event, message, deadline_ms)
         if late is not None:
             run = replace(run, started_ms=None)
         old = self.runs.create(run)
@@ -144,7 +147,9 @@ class Engine:
             self._deliver(run, message)
         else:
             self._listen_for_cancels(run, event)
-            self._attempt(run, event, message, {}, deadline_ms)
+            # A rerun may begin with what the steps of the original gave.
+            records = self._records(run) if message.rerun else {}
+            self._attempt(run, event, message, records, deadline_ms)
 
     def _listen_for_cancels(self, run: Run, event: AcceptedEvent) -> None:
         if not self.function.cancel:
@@ -161,7 +166,7 @@ class Engine:
         Raises:
             DeadLetterError: unless it was to be cancelled anyway.
         """
-        run = self._incoming.run_of(message.event)
+        run = self._incoming.run_of(message.event, message.rerun)
         if run is None or run.has_ended:
             raise error
         # A worker that drives it has the event, and ends it.
@@ -182,16 +187,19 @@ class Engine:
         if status == Status.FAILED:
             raise error
 
-    def _new_run(self, event: AcceptedEvent, deadline_ms: int) -> Run:
+    def _new_run(self, event: AcceptedEvent, message: Message, deadline_ms: int) -> Run:
         now_ms = self.clock.now_ms()
+        rerun = message.rerun
         run = Run(
-            id=run_id_of(event.env, self.function.id, event.internal_id),
+            id=self._incoming.run_id(event, rerun),
             env=event.env,
             function_id=self.function.id,
             event_id=event.internal_id,
             status=Status.SCHEDULED,
             attempt=0,
             queued_ms=now_ms,
+            original_run_id=rerun.original_run_id if rerun else None,
+            replay_id=rerun.replay_id if rerun else None,
         )
         if event.ts - now_ms >= _SHORT_WAIT_MS:
             return replace(run, due_ms=event.ts)
@@ -241,9 +249,12 @@ class Engine:
             raise self._leased_by_other(run, mine.lease_until_ms)
         if message.wakes and run.due_ms is not None:
             self.delivery.forget(run.due_ms, run.id)
-        # An attempt is not to be lost because the steps cannot be read for a moment.
-        records = self._ending.patiently(mine, lambda: self.steps.load(mine))
-        self._attempt(mine, event, message, records, deadline_ms)
+        self._attempt(mine, event, message, self._records(mine), deadline_ms)
+
+    def _records(self, run: Run) -> dict[str, StepRecord]:
+        """The steps of a run whose lease is held, by hashed id."""
+        # An attempt is not to be lost because they cannot be read for a moment.
+        return self._ending.patiently(run, lambda: self.steps.load(run))
 
     def _cancel(self, run: Run, event: AcceptedEvent, why: Failure, deadline_ms: int) -> None:
         mine = replace(self._leased(run, deadline_ms), started_ms=run.started_ms)

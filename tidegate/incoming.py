@@ -13,7 +13,7 @@ from tidegate.ids import run_id_of
 from tidegate.invocation import INVOKED, Invocation
 from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage
-from tidegate.run import Run
+from tidegate.run import Rerun, Run
 from tidegate.stores import Runs
 from tidegate.tick import SCHEDULED_TIMER, tick_event
 from tidegate.trigger import TriggerEvent
@@ -40,10 +40,15 @@ class Incoming:
     announce: Callable[[Sequence[AcceptedEvent]], None]
     manifest: Manifest
 
-    def run_of(self, head: AcceptedEvent) -> Run | None:
-        """The run of an event, if it is recorded; its body is not looked at."""
-        run_id = run_id_of(head.env, self.function.id, head.internal_id)
-        return self.runs.get(head.env, run_id)
+    def run_id(self, head: AcceptedEvent, rerun: Rerun | None) -> str:
+        """The id of an event's run, or of a rerun; the event's body is not looked at."""
+        if rerun is not None:
+            return rerun.run_id
+        return run_id_of(head.env, self.function.id, head.internal_id)
+
+    def run_of(self, head: AcceptedEvent, rerun: Rerun | None = None) -> Run | None:
+        """The run of an event, or a rerun, if it is recorded; its body is not looked at."""
+        return self.runs.get(head.env, self.run_id(head, rerun))
 
     def event_of(self, message: EventMessage) -> AcceptedEvent | None:
         """The event in a message; None when the function does not want it.

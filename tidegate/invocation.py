@@ -33,13 +33,14 @@ class Invocation:
 
     Attributes:
         function_id: the function that is invoked.
-        run_id: the run that called it, of the same environment.
+        run_id: the run that called it, of the same environment; empty when no run did, but a
+            call of the REST API.
         step_hash: the hashed id of that run's step.
     """
 
     function_id: str
-    run_id: str
-    step_hash: str
+    run_id: str = ""
+    step_hash: str = ""
 
     @classmethod
     def of(cls, event: AcceptedEvent) -> Invocation | None:
@@ -50,7 +51,7 @@ class Invocation:
         if event.name != INVOKED:
             return None
         about = decode(event.body)["data"]["_inngest"]
-        run_id, _, step_hash = about["correlation_id"].partition(".")
+        run_id, _, step_hash = about.get("correlation_id", "").partition(".")
         return cls(about["fn_id"], run_id, step_hash)
 
 

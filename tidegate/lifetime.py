@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tidegate.cancel import Timeouts
 from tidegate.clock import Clock
 from tidegate.event import AcceptedEvent
-from tidegate.run import Failure, Run
+from tidegate.run import Failure, Rerun, Run
 
 # A run's record is read this often while the run goes on. Read behind each step, however short, it
 # would add a fifth to what the step costs.
@@ -28,9 +28,15 @@ class Lifetime:
     timeouts: Timeouts
     clock: Clock
 
-    def why_late(self, event: AcceptedEvent) -> Failure | None:
-        """Why a run that has not started will not, if it waited for too long."""
-        waited_ms = self.clock.now_ms() - max(event.received_ms, event.ts)
+    def why_late(self, event: AcceptedEvent, rerun: Rerun | None) -> Failure | None:
+        """Why a run that has not started will not, if it waited for too long.
+
+        Args:
+            event: the event that starts it.
+            rerun: what makes it a rerun, if it is one.
+        """
+        since_ms = event.received_ms if rerun is None else rerun.asked_ms
+        waited_ms = self.clock.now_ms() - max(since_ms, event.ts)
         start_ms = self.timeouts.start
         if start_ms is None or waited_ms <= start_ms:
             return None
@@ -46,7 +52,7 @@ class Lifetime:
         if run.cancel_reason is not None:
             return cancelled(run.cancel_reason)
         if run.started_ms is None:
-            return self.why_late(event)
+            return self.why_late(event, run.rerun)
         if self.clock.now_ms() >= self.finish_ms(run):
             finish_ms = self.timeouts.finish
             return cancelled(f"it had not finished after timeouts.finish, {finish_ms} ms")

@@ -33,6 +33,7 @@ TABLES = (
     Table("runs", sort_key="sk"),
     Table("steps", sort_key="sk"),
     Table("waits", sort_key="sk"),
+    Table("jobs", sort_key="sk"),
     Table("keys"),
 )
 TTL_ATTRIBUTE = "expires_at"

@@ -1,13 +1,12 @@
 """The matcher: brings events to the runs that wait for them.
 
 Its queue gets the events whose name somebody waits for, and the looks at past events that each new
-wait asks for.
+wait asks for. `tidegate.matcher_worker` handles its batches.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,15 +35,6 @@ class Matcher:
     waker: Waker
     events: PastEvents
 
-    def handle(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The partial batch response: which messages must come again.
-
-        Args:
-            batch: an SQS event of Lambda.
-        """
-        failed = [record for record in batch["Records"] if not self._handle(record)]
-        return {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in failed]}
-
     def match(self, event: AcceptedEvent) -> None:
         """Wake every run that waits for an event.
 
@@ -71,7 +61,7 @@ class Matcher:
             self._complete(wait, min(met, key=lambda event: (event.received_ms, event.internal_id)))
 
     def accept(self, text: str) -> None:
-        """Do what a message of the queue asks for.
+        """Do what a message of an event, or one that asks for a look, wants.
 
         Raises:
             PlatformError: it was not all done; repeating it is safe.
@@ -82,18 +72,6 @@ class Matcher:
             self.look(look.key)
         else:
             self.match(EventMessage.decode(text).with_body(self.events.payloads))
-
-    def _handle(self, record: Mapping[str, Any]) -> bool:
-        """Whether a message is done with."""
-        try:
-            self.accept(record["body"])
-        except Exception as error:
-            logger.exception(
-                "message comes again",
-                extra={"message_id": record["messageId"], "error": str(error)},
-            )
-            return False
-        return True
 
     def _is_met(self, wait: Wait, event: AcceptedEvent) -> bool:
         if not wait.is_in_time(event):

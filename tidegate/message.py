@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tidegate.encoding import decode, encode
 from tidegate.errors import DeadLetterError
 from tidegate.event import AcceptedEvent
 from tidegate.large import DAY_MS, body_key, is_large, payload_key
 from tidegate.manifest import DELAYED
+from tidegate.run import Rerun
 
 if TYPE_CHECKING:
     from tidegate.stores import Payloads
@@ -27,24 +28,26 @@ class EventMessage:
             is due.
         resumes: whether its run was recorded before, so that it starts none: a schedule may come
             long after its run went on without it, ended, and is no longer kept.
+        rerun: which run it is about, when that is not the one that the event started.
     """
 
     event: AcceptedEvent
     body_key: str | None = None
     wakes: bool = False
     resumes: bool = False
+    rerun: Rerun | None = None
 
     @classmethod
-    def of(cls, event: AcceptedEvent) -> EventMessage:
-        """The message that publishes an event."""
+    def of(cls, event: AcceptedEvent, rerun: Rerun | None = None) -> EventMessage:
+        """The message that publishes an event, or one for a rerun with that event."""
         if is_large(event.body):
-            return cls(replace(event, body=""), body_key(event))
-        return cls(event)
+            return cls(replace(event, body=""), body_key(event), rerun=rerun)
+        return cls(event, rerun=rerun)
 
     def encode(self) -> str:
         """The message's text."""
         event = self.event
-        head = {
+        head: dict[str, Any] = {
             "internal_id": event.internal_id,
             "env": event.env,
             "name": event.name,
@@ -53,6 +56,8 @@ class EventMessage:
             "wakes": self.wakes,
             "resumes": self.resumes,
         }
+        if self.rerun is not None:
+            head["rerun"] = asdict(self.rerun)
         if self.body_key is not None:
             return encode(head | {"body_key": self.body_key})
         # The body is JSON already; putting it in as it is costs no second encoding.
@@ -86,7 +91,8 @@ class EventMessage:
             ts=_number(fields, "ts"),
             body="" if key else encode(fields["event"]),
         )
-        return cls(event, key, fields.get("wakes") is True, fields.get("resumes") is True)
+        rerun = Rerun(**fields["rerun"]) if "rerun" in fields else None
+        return cls(event, key, fields.get("wakes") is True, fields.get("resumes") is True, rerun)
 
     def kept_until(
         self, due_ms: int, payloads: Payloads, *, body: str | None = None
@@ -132,8 +138,11 @@ class CronMessage:
         cron: the expression, as the function has it.
         env: the environment of the run.
         scheduled_ms: the time that the expression names, UTC ms, a full minute.
-        wakes, resumes: as in `EventMessage`.
+        wakes, resumes: as in `EventMessage`. A rerun of its run has the event of the tick, and
+            is about that event.
     """
+
+    rerun: ClassVar[None] = None
 
     cron: str
     env: str

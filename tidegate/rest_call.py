@@ -31,12 +31,14 @@ class Call:
         now_ms: when it came, UTC ms.
         path: the variable parts of its path.
         query: its query parameters; empty ones are left out.
+        body: its body, decompressed.
     """
 
     env: str
     now_ms: int
     path: Mapping[str, str]
     query: Mapping[str, str]
+    body: bytes = b""
 
     def ulid(self, name: str, what: str) -> str:
         """A part of the path that must be a ULID.
@@ -61,10 +63,12 @@ class Result:
     Attributes:
         data: any JSON value.
         metadata: beside `fetched_at`.
+        status: the HTTP status.
     """
 
     data: Any
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
 
 
 Endpoint = Callable[[Call], Result]

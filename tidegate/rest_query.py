@@ -62,14 +62,14 @@ class EventsQuery:
             raise RequestError(400, "received_after must be earlier than received_before")
         return cls(
             name=query.get("name"),
-            limit=_limit(query),
-            cursor=_cursor(query),
+            limit=limit_of(query),
+            cursor=cursor_of(query),
             after_ms=after_ms,
             before_ms=before_ms,
         )
 
 
-def _limit(query: Mapping[str, str]) -> int:
+def limit_of(query: Mapping[str, str]) -> int:
     """How many; out of range gives the nearest, as clients of Inngest are used to."""
     text = query.get("limit")
     if text is None:
@@ -81,7 +81,8 @@ def _limit(query: Mapping[str, str]) -> int:
     return min(max(int(text), 1), MAX_LIMIT)
 
 
-def _cursor(query: Mapping[str, str]) -> str | None:
+def cursor_of(query: Mapping[str, str]) -> str | None:
+    """Behind which ULID a list goes on, if behind one."""
     text = query.get("cursor")
     if text is not None and not is_ulid(text.upper()):
         raise RequestError(
@@ -93,10 +94,21 @@ def _cursor(query: Mapping[str, str]) -> str | None:
 
 
 def _time(query: Mapping[str, str], name: str) -> int | None:
-    """UTC ms of a time: RFC 3339, a date (its midnight in UTC), or Unix milliseconds."""
     text = query.get(name)
     if text is None:
         return None
+    try:
+        return moment_ms(text)
+    except ValueError as error:
+        raise RequestError(400, f"Invalid {name} query parameter: {error}") from None
+
+
+def moment_ms(text: str) -> int:
+    """UTC ms of a time: RFC 3339, a date (its midnight in UTC), or Unix milliseconds.
+
+    Raises:
+        ValueError: it is none of these; the message says what it is and how to write it.
+    """
     if _UNIX.match(text) and MIN_TS_MS <= int(text) <= MAX_TS_MS:
         return int(text)
     # In a query string a plus sign means a space, so an unescaped "+02:00" arrives without it.
@@ -106,10 +118,8 @@ def _time(query: Mapping[str, str], name: str) -> int | None:
             raise ValueError(date)
         moment = datetime.fromisoformat(date)
     except ValueError:
-        raise RequestError(
-            400,
-            f"Invalid {name} query parameter: {text!r}; write 2026-11-23T18:00:00Z, 2026-11-23 "
-            "or UTC milliseconds",
+        raise ValueError(
+            f"{text!r}; write 2026-11-23T18:00:00Z, 2026-11-23 or UTC milliseconds"
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -49,7 +49,8 @@ class RunObject(Outcome):
     environment: str
     event_id: str
     batch_id: None
-    original_run_id: None
+    original_run_id: str | None
+    replay_id: str | None
     cron: None
     status: str
     attempt: int
@@ -83,11 +84,13 @@ class RunEndpoints:
         }
 
     def list_runs_of_event(self, call: Call) -> Result:
-        """The runs that an event started, by function."""
+        """The runs that an event started, with their reruns, by function."""
         internal_id = self.events.item(call)["sk"]["S"]
         ids = [run_id_of(call.env, f.id, internal_id) for f in self.manifest.functions]
         runs = self.runs.get_all(call.env, ids, call.now_ms)
-        runs.sort(key=lambda run: run.function_id)
+        reruns = [rerun_id for run in runs for rerun_id in run.reruns]
+        runs += self.runs.get_all(call.env, reruns, call.now_ms)
+        runs.sort(key=lambda run: (run.function_id, run.id))
         shown: list[RunObject] = []
         total = 0
         for chunk in chunks(runs, FETCHED_AT_ONCE):
@@ -96,7 +99,7 @@ class RunEndpoints:
                     output = {"note": f"{size} bytes are too many for a list; {_SINGLY}"}
                 else:
                     total += size
-                shown.append(_object(run, output))
+                shown.append(run_object(run, output))
         return Result(shown)
 
     def get_run(self, call: Call) -> Result:
@@ -104,7 +107,7 @@ class RunEndpoints:
         run = self.runs.get(call.env, call.ulid("run_id", "run ID"), call.now_ms)
         if run is None:
             raise RequestError(404, "Run not found")
-        return Result(_object(run, self._output(run)[0]))
+        return Result(run_object(run, self._output(run)[0]))
 
     def cancel_run(self, call: Call) -> Result:
         """Cancel one run; it ends at once, or behind the step that it is in. Ended ones stay."""
@@ -112,7 +115,7 @@ class RunEndpoints:
         run = self.canceller.cancel(call.env, run_id, "by a call of the REST API")
         if run is None:
             raise RequestError(404, "Run not found")
-        return Result(_object(run, self._output(run)[0]))
+        return Result(run_object(run, self._output(run)[0]))
 
     def _output(self, run: Run) -> tuple[Outcome, int]:
         """What a run has come to so far, and its bytes."""
@@ -126,7 +129,7 @@ class RunEndpoints:
         return ({"output": value} if run.has_ended else {"last_error": value}), size
 
 
-def _object(run: Run, outcome: Outcome) -> RunObject:
+def run_object(run: Run, outcome: Outcome) -> RunObject:
     shown: RunObject = {
         "run_id": run.id,
         "function_id": run.function_id,
@@ -135,7 +138,8 @@ def _object(run: Run, outcome: Outcome) -> RunObject:
         "environment": run.env,
         "event_id": run.event_id,
         "batch_id": None,
-        "original_run_id": None,
+        "original_run_id": run.original_run_id,
+        "replay_id": run.replay_id,
         "cron": None,
         "status": run.status,
         "attempt": run.attempt,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tidegate.encoding import decode
+from tidegate.ids import ulid_ms
 
 
 class Status(StrEnum):
@@ -57,11 +58,34 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Rerun:
+    """What makes a run one that repeats another.
+
+    Its id is not derived from its event, or it would be the run that it repeats. It carries the
+    time when the rerun was asked for.
+
+    Attributes:
+        run_id: its id.
+        original_run_id: the run that it repeats, of the same function and event.
+        replay_id: the replay that it is a part of, if it is.
+    """
+
+    run_id: str
+    original_run_id: str
+    replay_id: str | None = None
+
+    @property
+    def asked_ms(self) -> int:
+        """When it was asked for, UTC ms."""
+        return ulid_ms(self.run_id)
+
+
+@dataclass(frozen=True)
 class Run:
     """A run of a function.
 
     Attributes:
-        id: its ULID, derived from the function and the event.
+        id: its ULID, derived from the function and the event; a rerun has one of its own.
         env: the environment of its event.
         function_id: the function.
         event_id: the internal id of the event that started it.
@@ -76,6 +100,9 @@ class Run:
         output: JSON text of what the function returned, or of its (latest) failure.
         output_key: where the output lies in the bucket, when it is too large for the record.
         cancel_reason: why it is to be cancelled, if it is.
+        original_run_id: the run that it repeats, if it is a rerun.
+        replay_id: the replay that it is a part of, if it is.
+        reruns: of the run that its event started, the ids of all that repeat it, or repeat those.
     """
 
     id: str
@@ -93,6 +120,16 @@ class Run:
     output: str | None = None
     output_key: str | None = None
     cancel_reason: str | None = None
+    original_run_id: str | None = None
+    replay_id: str | None = None
+    reruns: tuple[str, ...] = ()
+
+    @property
+    def rerun(self) -> Rerun | None:
+        """What makes it a rerun; None when its event started it."""
+        if self.original_run_id is None:
+            return None
+        return Rerun(self.id, self.original_run_id, self.replay_id)
 
     @property
     def has_ended(self) -> bool:

@@ -325,6 +325,12 @@ class RunStore:
             item["started_ms"] = {"N": str(run.started_ms)}
         if run.due_ms is not None:
             item["due_ms"] = {"N": str(run.due_ms)}
+        for name, text in (
+            ("original_run_id", run.original_run_id),
+            ("replay_id", run.replay_id),
+        ):
+            if text is not None:
+                item[name] = {"S": text}
         return item
 
     def run_of(self, env: str, item: Mapping[str, Any]) -> Run:
@@ -352,6 +358,9 @@ class RunStore:
             output=text("output"),
             output_key=text("output_key"),
             cancel_reason=text("cancel_reason"),
+            original_run_id=text("original_run_id"),
+            replay_id=text("replay_id"),
+            reruns=tuple(sorted(item["reruns"]["SS"])) if "reruns" in item else (),
         )
 
 

@@ -15,7 +15,8 @@ class Settings:
     """Where a stage's resources are. Each field `x_y` is the variable `TIDEGATE_X_Y`.
 
     Attributes:
-        dedup_table, events_table, runs_table, steps_table, waits_table, keys_table: names.
+        dedup_table, events_table, runs_table, steps_table, waits_table, jobs_table,
+            keys_table: names.
         topic_arn: the topic that events are published to.
         bucket: holds what is too large for a message or an item.
         manifest: path of the manifest file.
@@ -34,6 +35,7 @@ class Settings:
     runs_table: str = ""
     steps_table: str = ""
     waits_table: str = ""
+    jobs_table: str = ""
     keys_table: str = ""
     topic_arn: str = ""
     bucket: str = ""

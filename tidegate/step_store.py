@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -46,6 +46,14 @@ class StepStore:
         Raises:
             PlatformError: DynamoDB or S3 did not answer.
         """
+        return {key: self._with_memo(record) for key, record in self.heads(run).items()}
+
+    def heads(self, run: Run) -> dict[str, StepRecord]:
+        """Every step of a run, by its hashed id; large memos stay in the bucket.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
         found: dict[str, StepRecord] = {}
         start: Mapping[str, Value] | None = None
         while True:
@@ -61,7 +69,7 @@ class StepStore:
             except AWS_ERRORS as error:
                 raise unavailable("the steps could not be read", error) from error
             for item in page["Items"]:
-                found[item["sk"]["S"]] = self._with_memo(_record_of(item))
+                found[item["sk"]["S"]] = _record_of(item)
             start = page.get("LastEvaluatedKey")
             if not start:
                 return found
@@ -121,6 +129,21 @@ class StepStore:
         soon = [r for r in settled if r.kept_ms < until_ms + _SAFETY_MS]
         items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in soon]
         put_items(self.table, items, self.clock, "the steps could not be kept")
+
+    def copy(self, records: Sequence[StepRecord], run: Run, begins_ms: int) -> None:
+        """Give a run that has not begun steps of another one; doing it again is harmless.
+
+        Args:
+            records: as they are recorded; their large memos are shared.
+            run: the run that gets them.
+            begins_ms: when it begins, UTC ms.
+
+        Raises:
+            PlatformError: they could not all be stored.
+        """
+        kept_ms = (begins_ms // 1000 + self.retention_s) * 1000
+        items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in records]
+        put_items(self.table, items, self.clock, "the steps could not be copied")
 
     def _with_memo(self, record: StepRecord) -> StepRecord:
         if record.memo_key is None:

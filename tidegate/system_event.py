@@ -58,7 +58,7 @@ def _event(name: str, run: Run, event: AcceptedEvent, output: str | None) -> Acc
     elif run.status == Status.COMPLETED:
         data["result"] = decode(output or "null")
     invocation = Invocation.of(event)
-    if invocation is not None:
+    if invocation is not None and invocation.run_id:
         data["correlation_id"] = f"{invocation.run_id}.{invocation.step_hash}"
     return AcceptedEvent(
         internal_id=internal_id,

@@ -104,18 +104,20 @@ class Waiting:
 
         Args:
             run: the run.
-            event: the event that started it; what was received after it cancels the run.
+            event: the event that started it; what was received after it cancels the run, but a
+                rerun only after that was asked for.
             cancels: what cancels it.
             now_ms: the time, UTC ms.
 
         Raises:
             PlatformError: not all could be stored.
         """
+        since_ms = event.received_ms if run.rerun is None else run.rerun.asked_ms
         for number, cancel in enumerate(cancels):
-            due_ms = max(event.received_ms, event.ts) + cancel.listening_ms
+            due_ms = max(since_ms, event.ts) + cancel.listening_ms
             wait = replace(
                 self._wait(run, event, _cancel_step(number), Op.WAIT_FOR_EVENT, due_ms, now_ms),
-                since_ms=event.received_ms,
+                since_ms=since_ms,
                 event_name=cancel.event,
                 condition=self._condition(run, event, cancel.if_exp, None),
                 cancels=True,
@@ -167,7 +169,7 @@ class Waiting:
             op=op,
             since_ms=now_ms,
             due_ms=due_ms,
-            message=self._message(event, due_ms),
+            message=self._message(run, event, due_ms),
             event_id=event.internal_id,
             stored_ms=now_ms,
         )
@@ -194,16 +196,17 @@ class Waiting:
 
     def _wait_of_caller(self, event: AcceptedEvent) -> Wait | None:
         invocation = Invocation.of(event)
-        if invocation is None:
+        if invocation is None or not invocation.run_id:
             return None
         key = WaitKey(event.env, "", invocation.run_id, invocation.step_hash)
         return self.waker.waits.get(key)
 
-    def _message(self, event: AcceptedEvent, due_ms: int) -> str:
-        """The message that resumes the run of an event, its large body kept until then."""
+    def _message(self, run: Run, event: AcceptedEvent, due_ms: int) -> str:
+        """The message that resumes a run, its event's large body kept until then."""
         payloads = self.waker.runs.payloads
         # Where the event lay its body may be gone by now.
-        return EventMessage.of(event).kept_until(due_ms, payloads, body=event.body).encode()
+        message = EventMessage.of(event, run.rerun)
+        return message.kept_until(due_ms, payloads, body=event.body).encode()
 
 
 def _cancel_step(number: int) -> StepId:

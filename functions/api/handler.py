@@ -15,20 +15,40 @@ from tidegate.key import keys_of
 from tidegate.logs import log_to_cloudwatch
 from tidegate.manifest import Manifest
 from tidegate.payload import PayloadStore
+from tidegate.rest_acting import acting_routes
 from tidegate.run_store import RunStore
 from tidegate.settings import Settings
 
 log_to_cloudwatch()
 settings = Settings.read(
-    os.environ, "events_table", "runs_table", "topic_arn", "bucket", "manifest"
+    os.environ,
+    "events_table",
+    "runs_table",
+    "steps_table",
+    "jobs_table",
+    "matcher_queue_url",
+    "topic_arn",
+    "bucket",
+    "manifest",
 )
 clock = SystemClock()
 payloads = PayloadStore(settings.bucket)
 manifest = Manifest.read(settings.manifest)
 events = EventStore(settings.events_table, payloads, settings.retention_s, clock)
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
-canceller = Canceller(runs, events, Bus(settings.topic_arn, clock, manifest))
-api = Api(keys_of(settings, clock), events, runs, canceller, manifest, clock)
+bus = Bus(settings.topic_arn, clock, manifest)
+canceller = Canceller(runs, events, bus)
+acting = acting_routes(settings, runs, events, bus, manifest, clock)
+api = Api(
+    keys_of(settings, clock),
+    events,
+    runs,
+    canceller,
+    manifest,
+    clock,
+    acting,
+    settings.max_request_bytes,
+)
 # Made while the Lambda starts, when it has a full processor, not during the first request.
 client("dynamodb")
 

@@ -7,13 +7,19 @@ from typing import Any
 
 from tidegate.aws import client
 from tidegate.bus import Bus
+from tidegate.cancelling import Canceller
 from tidegate.clock import SystemClock
 from tidegate.event_store import EventStore
+from tidegate.job_store import JobQueue, JobStore
+from tidegate.job_work import JobWork
 from tidegate.logs import log_to_cloudwatch
 from tidegate.look import StoredEvents
 from tidegate.manifest import Manifest
 from tidegate.matcher import Matcher
+from tidegate.matcher_worker import MatcherWorker
 from tidegate.payload import PayloadStore
+from tidegate.rerun_notes import RerunNotes
+from tidegate.rerunning import Rerunner
 from tidegate.run_store import RunStore
 from tidegate.settings import Settings
 from tidegate.step_store import StepStore
@@ -22,19 +28,25 @@ from tidegate.wake import Waker
 
 log_to_cloudwatch()
 settings = Settings.read(
-    os.environ, "waits_table", "steps_table", "runs_table", "topic_arn", "manifest"
+    os.environ, "waits_table", "steps_table", "runs_table", "jobs_table", "topic_arn", "manifest"
 )
 clock = SystemClock()
 payloads = PayloadStore(settings.bucket)
-waker = Waker(
-    RunStore(settings.runs_table, payloads, clock, settings.retention_s),
-    StepStore(settings.steps_table, payloads, settings.retention_s, clock),
-    WaitStore(settings.waits_table),
-    Bus(settings.topic_arn, clock, Manifest.read(settings.manifest)),
+manifest = Manifest.read(settings.manifest)
+bus = Bus(settings.topic_arn, clock, manifest)
+runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
+steps = StepStore(settings.steps_table, payloads, settings.retention_s, clock)
+events = EventStore(settings.events_table, payloads, settings.retention_s, clock)
+waker = Waker(runs, steps, WaitStore(settings.waits_table), bus, clock)
+jobs = JobWork(
+    JobStore(settings.jobs_table, settings.retention_s),
+    JobQueue(settings.matcher_queue_url),
+    runs,
+    Rerunner(RerunNotes(settings.runs_table), steps, events, bus, manifest, clock),
+    Canceller(runs, events, bus),
     clock,
 )
-events = EventStore(settings.events_table, payloads, settings.retention_s, clock)
-matcher = Matcher(waker, StoredEvents(events))
+worker = MatcherWorker(Matcher(waker, StoredEvents(events)), jobs)
 # Made while the Lambda starts, when it has a full processor, not during the first message.
 client("dynamodb")
 client("sns")
@@ -42,4 +54,4 @@ client("sns")
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
     """One batch of messages."""
-    return matcher.handle(event)
+    return worker.handle(event)

@@ -22,12 +22,17 @@ from tidegate.event_store import EventStore
 from tidegate.function import Function
 from tidegate.host import PythonHost
 from tidegate.ids import Seed
+from tidegate.job_store import JobQueue, JobStore
+from tidegate.job_work import JobWork
 from tidegate.local.cloud import PREFIX, Cloud
 from tidegate.look import LookQueue, StoredEvents
 from tidegate.manifest import Manifest
 from tidegate.matcher import Matcher
+from tidegate.matcher_worker import MatcherWorker
 from tidegate.message import EventMessage, decode_message
 from tidegate.payload import PayloadStore
+from tidegate.rerun_notes import RerunNotes
+from tidegate.rerunning import Rerunner
 from tidegate.run_store import RunStore
 from tidegate.schedule import Delivery
 from tidegate.settings import Settings
@@ -85,8 +90,24 @@ class Stage:
         return Canceller(self.runs, self.store, self.bus)
 
     @property
-    def matcher(self) -> Matcher:
-        return Matcher(self.waker, StoredEvents(self.store))
+    def rerunner(self) -> Rerunner:
+        notes = RerunNotes(self.settings.runs_table)
+        return Rerunner(notes, self.steps, self.store, self.bus, self.manifest, self.clock)
+
+    @property
+    def jobs(self) -> JobWork:
+        return JobWork(
+            JobStore(self.settings.jobs_table, self.settings.retention_s),
+            JobQueue(self.settings.matcher_queue_url),
+            self.runs,
+            self.rerunner,
+            self.canceller,
+            self.clock,
+        )
+
+    @property
+    def matcher(self) -> MatcherWorker:
+        return MatcherWorker(Matcher(self.waker, StoredEvents(self.store)), self.jobs)
 
     @property
     def runs(self) -> RunStore:

@@ -57,17 +57,19 @@ class Deployed:
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def run_of(self, message: EventMessage) -> Run:
-        run_id = run_id_of(ENV, self.function.id, message.event.internal_id)
-        run = self.stage.runs.get(ENV, run_id)
+        run = self._find(message)
         assert run is not None
         return run
+
+    def _find(self, message: EventMessage) -> Run | None:
+        run_id = run_id_of(ENV, self.function.id, message.event.internal_id)
+        return self.stage.runs.get(ENV, message.rerun.run_id if message.rerun else run_id)
 
     def handle_due(self) -> int:
         """Handle what its queue and its schedules have for it now; what is due later stays."""
         handled = 0
         for message in waiting(self.stage, self.function):
-            run_id = run_id_of(ENV, self.function.id, message.event.internal_id)
-            run = self.stage.runs.get(ENV, run_id)
+            run = self._find(message)
             if run and (run.due_ms or 0) > self.stage.clock.ms and not message.wakes:
                 self.worker.engine.delivery.at(run.due_ms or 0, message.encode(), run.id)
             else:

@@ -28,7 +28,7 @@ class Answer:
 
     @property
     def data(self) -> Any:
-        assert self.status == 200, self.body
+        assert self.status in (200, 201), self.body
         return self.body["data"]
 
     @property
@@ -67,6 +67,7 @@ class Rest:
         *,
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
+        body: Any = None,
     ) -> Answer:
         """The answer to a request."""
         sent = {"accept": "*/*", **(headers or {})}
@@ -85,9 +86,19 @@ class Rest:
             },
             "isBase64Encoded": False,
         }
+        if body is not None:
+            event["body"] = body if isinstance(body, str) else json.dumps(body)
         if query is not None:
             event["queryStringParameters"] = dict(query)
         return answer_of(self.handler(event, None))
+
+    def post(self, path: str, body: Any = None) -> Answer:
+        """The answer to a body that is sent, as JSON unless it is text already."""
+        return self.get(path, method="POST", body=body)
+
+    def delete(self, path: str) -> Answer:
+        """The answer to DELETE."""
+        return self.get(path, method="DELETE")
 
 
 def answer_of(raw: Mapping[str, Any]) -> Answer:

@@ -210,6 +210,7 @@ def test_completed_run(stage: Stage, rest: Rest) -> None:
         "event_id": event_id,
         "batch_id": None,
         "original_run_id": None,
+        "replay_id": None,
         "cron": None,
         "status": "Completed",
         "attempt": 0,

@@ -18,23 +18,37 @@ INGEST = {
 }
 REST_API = {
     "StorageKeys": {"dynamodb:GetItem"},
-    "StorageEvents": {"dynamodb:GetItem", "dynamodb:Query"},
+    "StorageEvents": {"dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:Query"},
     "StorageRuns": {
         "dynamodb:BatchGetItem",
         "dynamodb:GetItem",
         "dynamodb:Query",
         "dynamodb:UpdateItem",
     },
+    "StorageSteps": {"dynamodb:BatchWriteItem", "dynamodb:Query"},
+    "StorageJobs": {
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+    },
+    "WaitsQueue": {"sqs:SendMessage"},
     "Events": {"sns:Publish"},
     "StoragePayloads": {"s3:ListBucket"},
-    "StoragePayloads/*": {"s3:GetObject"},
+    "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
     "RestApiLogs": LOGS,
 }
 MATCHER = {
-    "WaitsQueue": {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"},
+    "WaitsQueue": {
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+        "sqs:SendMessage",
+    },
     "StorageWaits": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"},
-    "StorageEvents": {"dynamodb:Query"},
-    "StorageRuns": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+    "StorageJobs": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "StorageEvents": {"dynamodb:GetItem", "dynamodb:Query"},
+    "StorageRuns": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
     "StorageSteps": {"dynamodb:PutItem"},
     "StoragePayloads": {"s3:ListBucket"},
     "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},

@@ -1,0 +1,59 @@
+"""The Lambda of the REST API."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.config import Config
+from infra.handler_lambda import REQUEST_TIMEOUT_S, HandlerLambda
+from infra.permissions import Permissions
+from tidegate.settings import Settings
+
+# What its handler is told.
+_SETTINGS = (
+    "events_table",
+    "runs_table",
+    "steps_table",
+    "jobs_table",
+    "keys_table",
+    "topic_arn",
+    "bucket",
+    "manifest",
+    "matcher_queue_url",
+    "auth",
+    "max_request_bytes",
+    "retention_days",
+)
+
+
+def rest_api(
+    scope: Construct,
+    config: Config,
+    code: lambda_.Code,
+    settings: Settings,
+    permissions: Permissions,
+    matcher: sqs.Queue,
+) -> lambda_.Function:
+    """The Lambda that tells what became of events, and starts and cancels runs.
+
+    Args:
+        scope: where it belongs.
+        config: the choices for the stage.
+        code: the asset that all Lambdas share.
+        settings: where the stage's resources are.
+        permissions: what its role may do.
+        matcher: the queue where it asks for slices of bulk jobs.
+    """
+    return HandlerLambda(
+        scope,
+        "RestApi",
+        handler="api",
+        description="Tells what became of events, and starts and cancels runs",
+        code=code,
+        config=config,
+        timeout_s=REQUEST_TIMEOUT_S,
+        environment=settings.environment(*_SETTINGS),
+        permissions=permissions.api(matcher),
+    ).function

@@ -1,0 +1,137 @@
+"""Bulk jobs: what is done to all runs of a function in a time, with its progress.
+
+A job is worked on in slices. Each slice does a few pages of runs, the newest first, notes how far
+it came, and asks for the next one by a message. Whatever comes twice finds what was noted:
+
+    message ──▶ page: act on each run ──▶ note: cursor from here to there, counts ──▶ … ──▶ message
+                      (repeatable)              (only if the cursor is still here)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tidegate.encoding import decode, encode
+from tidegate.expression import Expression
+
+# The cursor of a job that has been through all runs; no ULID is like it.
+AT_END = "end"
+
+
+class JobKind(StrEnum):
+    """What is done to the runs."""
+
+    REPLAY = "replay"
+    CANCELLATION = "cancellation"
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    STOPPED = "Stopped"
+
+
+@dataclass(frozen=True)
+class BulkJob:
+    """A job.
+
+    Attributes:
+        id: its ULID.
+        env: the environment whose runs it is about.
+        kind: what is done to them.
+        function_id: the function whose runs they are.
+        app_id: the function's app, if the job was asked for with it.
+        from_ms: the first millisecond of the time, UTC. A run belongs to the time that its id has.
+        until_ms: the millisecond before which the time ends.
+        run_statuses: what a run must be for the job to concern it.
+        expression: what must hold of its event; None takes all.
+        created_ms: when it was asked for, UTC ms.
+        status: where it stands.
+        ended_ms: when it was completed or stopped.
+        cursor: the run behind which it goes on; empty at the beginning, `AT_END` at the end.
+        found: runs so far that it concerns.
+        done: those of them that it has started again, or cancelled.
+        skipped: those with which that could not be done.
+        note: why that was so with the last of these.
+    """
+
+    id: str
+    env: str
+    kind: JobKind
+    function_id: str
+    app_id: str | None
+    from_ms: int
+    until_ms: int
+    run_statuses: tuple[str, ...]
+    expression: Expression | None
+    created_ms: int
+    status: JobStatus = JobStatus.RUNNING
+    ended_ms: int | None = None
+    cursor: str = ""
+    found: int = 0
+    done: int = 0
+    skipped: int = 0
+    note: str | None = None
+
+    def encode(self) -> str:
+        """JSON text of what was asked for, without the progress."""
+        expression = self.expression
+        return encode(
+            {
+                "id": self.id,
+                "env": self.env,
+                "kind": self.kind,
+                "function_id": self.function_id,
+                "app_id": self.app_id,
+                "from_ms": self.from_ms,
+                "until_ms": self.until_ms,
+                "run_statuses": self.run_statuses,
+                "expression": expression and [expression.text, expression.meaning],
+                "created_ms": self.created_ms,
+            }
+        )
+
+    @classmethod
+    def decode(cls, text: str) -> BulkJob:
+        """The job in a JSON text, at its beginning."""
+        fields: dict[str, Any] = decode(text)
+        expression = fields["expression"]
+        return cls(
+            **fields
+            | {
+                "kind": JobKind(fields["kind"]),
+                "run_statuses": tuple(fields["run_statuses"]),
+                "expression": Expression(*expression) if expression else None,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class JobMessage:
+    """Asks for a slice of a job. It has all of the job, so that the job need not be recorded yet.
+
+    Attributes:
+        job: the job; its progress is in its record.
+    """
+
+    job: BulkJob
+
+    _PREFIX = '{"job":'
+
+    def encode(self) -> str:
+        """The message's text."""
+        return f"{self._PREFIX}{self.job.encode()}}}"
+
+    @classmethod
+    def is_in(cls, text: str) -> bool:
+        """Whether a text is such a message."""
+        return text.startswith(cls._PREFIX)
+
+    @classmethod
+    def decode(cls, text: str) -> JobMessage:
+        """The message in a text."""
+        return cls(BulkJob.decode(text[len(cls._PREFIX) : -1]))

@@ -1,0 +1,160 @@
+"""The work on bulk jobs: pages of runs, each run started again or cancelled, slice by slice."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidegate.aws import concurrently
+from tidegate.bulk_job import AT_END, BulkJob, JobKind, JobStatus
+from tidegate.cancelling import Canceller
+from tidegate.clock import Clock
+from tidegate.encoding import decode
+from tidegate.errors import DeadLetterError, RequestError
+from tidegate.expression import ExpressionError
+from tidegate.ids import derived_ulid
+from tidegate.job_store import JobQueue, JobStore
+from tidegate.listing import Filter, Span, newest_items
+from tidegate.rerunning import Rerunner
+from tidegate.run import Rerun, Run
+from tidegate.run_store import RunStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
+
+logger = logging.getLogger("tidegate.jobs")
+
+# How many runs are acted on between two notes of progress.
+PAGE = 50
+# A slice asks for the next one after this. Its invocation has more time by far than it and a page.
+SLICE_MS = 5_000
+
+
+@dataclass(frozen=True)
+class JobWork:
+    """Works on jobs.
+
+    Attributes:
+        jobs: their records.
+        queue: where the next slice is asked for.
+        runs: the runs.
+        rerunner: starts them again.
+        canceller: cancels them.
+        clock: the time.
+        slice_ms: how long a slice goes on, at least one page.
+    """
+
+    jobs: JobStore
+    queue: JobQueue
+    runs: RunStore
+    rerunner: Rerunner
+    canceller: Canceller
+    clock: Clock
+    slice_ms: int = SLICE_MS
+
+    def work(self, job: BulkJob) -> None:
+        """Do a slice of a job, and ask for the next one unless the job has come to its end.
+
+        Args:
+            job: what was asked for; how far it has come is read from its record.
+
+        Raises:
+            PlatformError: it was not all done; repeating the call is safe.
+        """
+        until_ms = self.clock.now_ms() + self.slice_ms
+        now: BulkJob | None = self.jobs.create(job)
+        while now is not None and now.status == JobStatus.RUNNING:
+            if now.cursor == AT_END:
+                self._complete(now)
+                return
+            # None when the same message was delivered twice, and the other one is ahead.
+            now = self._page(now)
+            if now is not None and self.clock.now_ms() >= until_ms:
+                self.queue.ask(job)
+                return
+
+    def _complete(self, job: BulkJob) -> None:
+        self.jobs.end(job.env, job.kind, job.id, JobStatus.COMPLETED, self.clock.now_ms())
+        logger.info(
+            "job completed",
+            extra={
+                "job_id": job.id,
+                "kind": job.kind,
+                "function_id": job.function_id,
+                "found": job.found,
+                "done": job.done,
+                "skipped": job.skipped,
+            },
+        )
+
+    def _page(self, job: BulkJob) -> BulkJob | None:
+        """Act on a page of runs, and note it."""
+        span = Span.of(job.from_ms, job.until_ms - 1, job.cursor or None)
+        if span is None:
+            return self.jobs.advance(job, AT_END, found=0, done=0, note=None)
+        page = newest_items(self.runs.table, job.env, span, PAGE, _concerned(job))
+        runs = [self.runs.run_of(job.env, item) for item in page.items]
+        outcomes = concurrently(lambda run: self._outcome(job, run), runs)
+        faults = [fault for is_found, fault in outcomes if is_found and fault]
+        found = sum(is_found for is_found, _ in outcomes)
+        return self.jobs.advance(
+            job,
+            page.next_cursor or AT_END,
+            found=found,
+            done=found - len(faults),
+            note=faults[-1] if faults else None,
+        )
+
+    def _outcome(self, job: BulkJob, run: Run) -> tuple[bool, str | None]:
+        """Whether the job concerns the run, and what kept it from being done."""
+        try:
+            if not self._is_wanted(job, run):
+                return False, None
+            act = self._rerun if job.kind == JobKind.REPLAY else self._cancel
+            return True, act(job, run)
+        except RequestError as error:
+            return True, error.message
+        except (DeadLetterError, ExpressionError) as error:
+            return True, f"run {run.id}: {error}"
+
+    def _is_wanted(self, job: BulkJob, run: Run) -> bool:
+        """Whether the job's expression holds of the run's event."""
+        if job.expression is None:
+            return True
+        event = self.canceller.events.get(run.env, run.event_id, now_ms=0)
+        if event is None:
+            raise DeadLetterError("its event is no longer stored")
+        return job.expression.matches(event=decode(event.body), now_ms=event.received_ms)
+
+    def _rerun(self, job: BulkJob, run: Run) -> None:
+        # The same at every repetition, and with a time that the job does not come to.
+        rerun_id = derived_ulid(job.created_ms, "replay", job.env, job.id, run.id)
+        self.rerunner.rerun(run, Rerun(rerun_id, run.id, job.id))
+
+    def _cancel(self, job: BulkJob, run: Run) -> str | None:
+        reason = _reason(job)
+        now = self.canceller.cancel(run.env, run.id, reason)
+        # An earlier try of this page may have cancelled it, and it has ended since.
+        if now is not None and now.cancel_reason == reason:
+            return None
+        return f"run {run.id} ended, or was cancelled otherwise, in the meantime"
+
+
+def _reason(job: BulkJob) -> str:
+    """Why a run is cancelled; it also tells which job did it."""
+    return f"by cancellation {job.id}"
+
+
+def _concerned(job: BulkJob) -> Filter:
+    """The runs of a job, those included that an earlier try of a page has cancelled."""
+    values: dict[str, Value] = {":function": {"S": job.function_id}}
+    values |= {f":status{n}": {"S": status} for n, status in enumerate(job.run_statuses)}
+    statuses = ", ".join(f":status{n}" for n in range(len(job.run_statuses)))
+    condition = f"#status IN ({statuses})"
+    if job.kind == JobKind.CANCELLATION:
+        condition = f"({condition} OR cancel_reason = :reason)"
+        values[":reason"] = {"S": _reason(job)}
+    return Filter(
+        f"function_id = :function AND {condition}", {"#status": "status"}, values, selective=True
+    )

@@ -1,0 +1,51 @@
+"""All of the REST API that starts, repeats or stops something, put together."""
+
+from __future__ import annotations
+
+from tidegate.bus import Bus
+from tidegate.clock import Clock
+from tidegate.event_store import EventStore
+from tidegate.invoking import Invoker
+from tidegate.job_store import JobQueue, JobStore
+from tidegate.manifest import Manifest
+from tidegate.rerun_notes import RerunNotes
+from tidegate.rerunning import Rerunner
+from tidegate.rest_call import Routes
+from tidegate.rest_cancellations import CancellationEndpoints
+from tidegate.rest_invoke import InvokeEndpoints
+from tidegate.rest_jobs import Jobs
+from tidegate.rest_replays import ReplayEndpoints
+from tidegate.rest_rerun import RerunEndpoints
+from tidegate.run_store import RunStore
+from tidegate.settings import Settings
+from tidegate.step_store import StepStore
+
+
+def acting_routes(
+    settings: Settings,
+    runs: RunStore,
+    events: EventStore,
+    bus: Bus,
+    manifest: Manifest,
+    clock: Clock,
+) -> list[Routes]:
+    """The paths of the resources that act.
+
+    Args:
+        settings: where the stage's resources are.
+        runs: the runs.
+        events: the events.
+        bus: where messages go.
+        manifest: the functions.
+        clock: the time.
+    """
+    steps = StepStore(settings.steps_table, runs.payloads, settings.retention_s, clock)
+    rerunner = Rerunner(RerunNotes(settings.runs_table), steps, events, bus, manifest, clock)
+    store = JobStore(settings.jobs_table, settings.retention_s)
+    jobs = Jobs(store, JobQueue(settings.matcher_queue_url))
+    return [
+        InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest).routes(),
+        RerunEndpoints(runs, rerunner).routes(),
+        ReplayEndpoints(jobs, manifest).routes(),
+        CancellationEndpoints(jobs, manifest).routes(),
+    ]
