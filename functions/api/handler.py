@@ -1,4 +1,4 @@
-"""The door of the REST API: API Gateway's events in, its responses out."""
+"""The door of the REST API and of the dashboard: API Gateway's events in, its responses out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 from tidegate.api import Api
 from tidegate.aws import client
 from tidegate.bus import Bus
+from tidegate.caller import callers_of
 from tidegate.cancelling import Canceller
 from tidegate.clock import SystemClock
+from tidegate.dashboard.door import Dashboard
 from tidegate.event_store import EventStore
 from tidegate.key import keys_of
 from tidegate.logs import log_to_cloudwatch
@@ -22,9 +24,11 @@ from tidegate.settings import Settings
 log_to_cloudwatch()
 settings = Settings.read(
     os.environ,
+    "dedup_table",
     "events_table",
     "runs_table",
     "steps_table",
+    "waits_table",
     "jobs_table",
     "matcher_queue_url",
     "topic_arn",
@@ -39,8 +43,9 @@ runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
 bus = Bus(settings.topic_arn, clock, manifest)
 canceller = Canceller(runs, events, bus)
 acting = acting_routes(settings, runs, events, bus, manifest, clock)
+callers = callers_of(keys_of(settings, clock))
 api = Api(
-    keys_of(settings, clock),
+    callers,
     events,
     runs,
     canceller,
@@ -49,10 +54,13 @@ api = Api(
     acting,
     settings.max_request_bytes,
 )
+dashboard = Dashboard(callers)
 # Made while the Lambda starts, when it has a full processor, not during the first request.
 client("dynamodb")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """One HTTP request."""
-    return api.handle(event, context)
+    if str(event.get("rawPath")).startswith("/v1/"):
+        return api.handle(event, context)
+    return dashboard.handle(event)

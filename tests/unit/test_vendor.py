@@ -26,9 +26,7 @@ def test_their_versions_are_those_of_the_lock() -> None:
 
 def test_only_the_imports_and_the_source_map_differ_from_a_package() -> None:
     source = 'import{a as b}from"preact/hooks";import c from"other";x()\n//# sourceMappingURL=m.map'
-    assert rewritten(source) == (
-        'import{a as b}from"./preact-hooks.js";import c from"other";x()\n'
-    )
+    assert rewritten(source) == ('import{a as b}from"./preact-hooks.js";import c from"other";x()\n')
 
 
 def test_nothing_in_them_is_imported_from_elsewhere() -> None:
