@@ -23,6 +23,8 @@ PARTS = {
     "cold_start": "bench.cold_start",
     "bill": "bench.bill",
     "send_to_start": "bench.send_to_start",
+    "dev_server": "bench.dev_server",
+    "growth": "bench.growth",
     "testkit": "bench.testkit",
 }
 RESULTS = Path(__file__).parent / "results.json"

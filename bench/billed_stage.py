@@ -24,6 +24,7 @@ from bench.recorded_calls import Recorder
 from tidegate import registry
 from tidegate.aws import client
 from tidegate.function import Function
+from tidegate.ids import Seed
 from tidegate.key import StoredKeys
 from tidegate.local.cloud import PREFIX, Cloud, FunctionWiring, MatcherWiring
 from tidegate.local.event_source import sqs_event
@@ -62,6 +63,7 @@ class BilledStage:
         self._functions = functions
         self._cloud = Cloud()
         self._clock = VirtualClock(_NOW_MS)
+        self._requests = 0
         self._schedules = ScheduleClock(PREFIX, self._clock)
         self._undo = ExitStack()
 
@@ -140,12 +142,18 @@ class BilledStage:
         logger.propagate = False
 
     def _request(self, body: bytes) -> dict[str, Any]:
+        # The same ids each time: they decide in which partitions the events lie.
+        self._requests += 1
+        seed = Seed.derived(self._clock.now_ms(), "bench", str(self._requests))
         scope = {
             "method": "POST",
             "path": f"/e/{self._key}",
             "query_string": b"",
             "http_version": "1.1",
-            "headers": [(b"content-type", b"application/json")],
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"x-inngest-event-id-seed", seed.header.encode()),
+            ],
         }
         return gateway_event(scope, body, "$default", self._clock.now_ms())
 

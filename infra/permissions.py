@@ -94,7 +94,10 @@ class Permissions:
             self._tell_missing_objects(),
             self._publish(),
             _allow(
-                self.schedules.schedule_arns, "scheduler:CreateSchedule", "scheduler:DeleteSchedule"
+                self.schedules.schedule_arns,
+                "scheduler:CreateSchedule",
+                "scheduler:DeleteSchedule",
+                "scheduler:GetSchedule",
             ),
             self._pass_schedule_role(),
         ]

@@ -21,15 +21,19 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tidegate.batch import chunks
 from tidegate.clock import Clock
 from tidegate.concurrency import concurrently
 from tidegate.errors import PlatformError
-from tidegate.event import RESERVED_PREFIX, AcceptedEvent, CheckedEvent, Event, check_events
+from tidegate.event import RESERVED_PREFIX, AcceptedEvent, CheckedEvent, check_events
 from tidegate.ids import Seed, ulid_ms
 from tidegate.message import EventMessage
 from tidegate.stores import MAX_PUT, Claim, Dedup, Events, Topic, Waits
+
+if TYPE_CHECKING:
+    from tidegate.event_model import Event
 
 logger = logging.getLogger("tidegate.admission")
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import threading
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidegate.concurrency import CONCURRENCY
 from tidegate.concurrency import concurrently as concurrently
 from tidegate.errors import PlatformError
+from tidegate.form import write_form
+from tidegate.service_data import ServiceData
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -25,6 +29,8 @@ _CONFIG = Config(
     read_timeout=4,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=CONCURRENCY,
+    # What is sent is of our own making, and looking at each field of 25 items takes a while.
+    parameter_validation=False,
 )
 
 AWS_ERRORS = (ClientError, BotoCoreError)
@@ -77,13 +83,45 @@ def client(service: Any) -> Any:
         with _clients_lock:
             found = _clients.get(service)
             if found is None:
-                found = _clients[service] = boto3.client(service, config=_CONFIG)
+                found = _session().create_client(service, config=_CONFIG)
+                found.meta.events.register("before-call", write_form)
+                _clients[service] = found
     return found
+
+
+def make_clients(*services: Literal["dynamodb", "sns"]) -> None:
+    """Make clients while a Lambda starts, when it has a full processor, not during a request.
+
+    They are half of all its objects, and stay: looking through them for garbage, now and whenever
+    the garbage collector looks at everything, would take 20 ms each time.
+    """
+    gc.disable()
+    try:
+        for service in services:
+            client(service)
+    finally:
+        gc.enable()
+    _keep_what_is_loaded()
+
+
+@functools.cache
+def _keep_what_is_loaded() -> None:
+    # Once: where handlers are loaded again and again, what they replace is garbage.
+    gc.freeze()
+
+
+@functools.cache
+def _session() -> botocore.session.Session:
+    # boto3 would make the same clients of it, and load the transfer manager of S3 besides.
+    session = botocore.session.get_session()
+    session.register_component("data_loader", ServiceData())
+    return session
 
 
 def forget_clients() -> None:
     """Make clients anew when they are next asked for, as when the AWS behind them was replaced."""
     _clients.clear()
+    _session.cache_clear()
 
 
 def error_code(error: ClientError) -> str:

@@ -11,10 +11,10 @@ from tidegate.batch import until_empty
 from tidegate.clock import Clock
 from tidegate.encoding import decode
 from tidegate.event import AcceptedEvent
+from tidegate.event_pattern import alone_name
 from tidegate.manifest import Manifest
 from tidegate.message import EventMessage
 from tidegate.pushdown import attributes
-from tidegate.trigger import alone_name
 
 if TYPE_CHECKING:
     from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef as Entry

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Generic
 
-from tidegate.event import DataT, Event
+from tidegate.event_model import DataT, Event
 from tidegate.group import Group, GroupSync
 from tidegate.session import Session
 from tidegate.steps import Step, StepSync

@@ -27,6 +27,9 @@ logger = logging.getLogger("tidegate.engine")
 # How much longer than its invocation a worker's lease holds: a live one never loses it.
 LEASE_MARGIN_MS = 5_000
 _PAUSE_S = 0.5
+# For so long an announcement may be repeated: the runs that it started are kept for two days at
+# least, and so start once. A schedule that stays may come much later.
+_TOLD_MS = 2 * 86_400_000
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ class Ending:
         output = self.runs.output_of(run)
         self.waiting.report(run, event, output)
         self.release(run, records)
+        if self.clock.now_ms() - (run.ended_ms or 0) >= _TOLD_MS:
+            return
         events = announcements(run, event, output, self.manifest)
         if events:
             self.announce(events)

@@ -15,16 +15,17 @@ from functools import cached_property, partial
 from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.effect import RunComplete, RunError, RunSuspended
-from tidegate.encoding import encode
 from tidegate.ending import LEASE_MARGIN_MS, Ending, log
 from tidegate.errors import DeadLetterError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
+from tidegate.gone_event import GoneEvent
 from tidegate.host import Host
 from tidegate.idempotency import Idempotency
 from tidegate.incoming import Incoming
 from tidegate.journal import Journal, Steps
-from tidegate.lifetime import Lifetime, Watch, cancelled
+from tidegate.lifetime import Lifetime, Watch
+from tidegate.listening import Listening
 from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Failure, Run, Status
@@ -89,6 +90,14 @@ class Engine:
         )
 
     @cached_property
+    def _listening(self) -> Listening:
+        return Listening(self.function, self.runs, self.waiting, self._ending, self.clock)
+
+    @cached_property
+    def _gone_event(self) -> GoneEvent:
+        return GoneEvent(self.runs, self.steps, self.delivery, self._ending, self.clock)
+
+    @cached_property
     def _idempotency(self) -> Idempotency:
         stores = (self.dedup, self.runs, self.waiting)
         return Idempotency(self.function, *stores, self.manifest, self.clock)
@@ -112,7 +121,7 @@ class Engine:
             try:
                 event = self._event_of(message)
             except DeadLetterError as error:
-                self._end_without_event(message, error, deadline_ms)
+                self._go_on_without(message, error, deadline_ms)
                 return
         if event is not None:
             self._drive(event, message, deadline_ms)
@@ -143,64 +152,47 @@ class Engine:
             self._ending.cancel(run, event, late, [])
         elif run.status == Status.SCHEDULED:
             log("run scheduled", run, due_ms=run.due_ms, event_id=event.internal_id)
-            self._listen_for_cancels(run, event)
+            self._listening.begin_unleased(run, event, deadline_ms)
             self._deliver(run, message)
         else:
-            self._listen_for_cancels(run, event)
+            self._listening.begin(run, event)
             # A rerun may begin with what the steps of the original gave.
             records = self._records(run) if message.rerun else {}
             self._attempt(run, event, message, records, deadline_ms)
 
-    def _listen_for_cancels(self, run: Run, event: AcceptedEvent) -> None:
-        if not self.function.cancel:
-            return
-
-        cancels, listen = self.function.cancel, self.waiting.listen_for_cancels
-        self._ending.patiently(run, lambda: listen(run, event, cancels, self.clock.now_ms()))
-
-    def _end_without_event(
+    def _go_on_without(
         self, message: EventMessage, error: DeadLetterError, deadline_ms: int
     ) -> None:
-        """End a run that can never have its event.
+        """Go on with a run whose event is not where its message says.
+
+        What wakes a run may find the event no longer stored; the message that is arranged for when
+        it is due has it. Without that one the run ends, and one that would start has failed.
 
         Raises:
-            DeadLetterError: unless it was to be cancelled anyway.
+            DeadLetterError: it can never have its event, and was not to be cancelled anyway.
+            RunLeasedError: whoever has the event goes on with the run.
         """
-        run = self._incoming.run_of(message.event, message.rerun)
-        if run is None or run.has_ended:
-            raise error
-        # A worker that drives it has the event, and ends it.
-        self._check_lease(run)
-        status, failure = Status.FAILED, Failure("EventGone", str(error))
-        if run.cancel_reason is not None:
-            status, failure = Status.CANCELLED, cancelled(run.cancel_reason)
-        mine = self._leased(run, deadline_ms)
-        output = encode(failure.as_dict())
-        ended = replace(mine, status=status, output=output, ended_ms=self.clock.now_ms())
-        self._ending.release(run, self.steps.load(run).values())
-        if run.due_ms is not None:
-            self.delivery.forget(run.due_ms, run.id)
-        if self.runs.take(run, mine) and self.runs.end(mine, ended):
-            log(
-                f"run {status.lower()}", run, attempt=run.attempt, duration_ms=0, error=str(failure)
-            )
-        if status == Status.FAILED:
-            raise error
+        run, event = self._incoming.run_of(message.event, message.rerun), message.without_data()
+        if run is None:
+            if not self._incoming.starts_without_data(message):
+                raise error
+            run = self._new_run(event, message, deadline_ms)
+            if self.runs.create(run) is not None:
+                raise self._leased_by_other(run, run.lease_until_ms)
+        elif run.has_ended:
+            self._gone_event.tell_again(run, message, error)
+            return
+        else:
+            self._check_lease(run)
+        own = self._gone_event.own_message(run, message)
+        if own is not None:
+            self.handle(own, deadline_ms)
+        else:
+            self._gone_event.end(run, self._leased(run, deadline_ms), event, error)
 
     def _new_run(self, event: AcceptedEvent, message: Message, deadline_ms: int) -> Run:
         now_ms = self.clock.now_ms()
-        rerun = message.rerun
-        run = Run(
-            id=self._incoming.run_id(event, rerun),
-            env=event.env,
-            function_id=self.function.id,
-            event_id=event.internal_id,
-            status=Status.SCHEDULED,
-            attempt=0,
-            queued_ms=now_ms,
-            original_run_id=rerun.original_run_id if rerun else None,
-            replay_id=rerun.replay_id if rerun else None,
-        )
+        run = self._incoming.new_run(event, message, now_ms)
         if event.ts - now_ms >= _SHORT_WAIT_MS:
             return replace(run, due_ms=event.ts)
         if event.ts > now_ms:
@@ -230,18 +222,20 @@ class Engine:
         if why is not None:
             self._cancel(run, event, why, deadline_ms)
             return
-        if run.lease or run.status == Status.SCHEDULED:
-            # The worker that recorded it may have died before it listened.
-            self._listen_for_cancels(replace(run, lease_until_ms=deadline_ms), event)
-        if run.due_ms is not None and run.due_ms > now_ms and not message.wakes:
+        # The worker that recorded it may have died before it listened.
+        listens = not run.lease and run.status != Status.SCHEDULED
+        is_to_wait = run.backs_off or not message.wakes
+        if run.due_ms is not None and run.due_ms > now_ms and is_to_wait:
             if run.due_ms - now_ms >= _SHORT_WAIT_MS:
+                if not listens:
+                    self._listening.begin_unleased(run, event, deadline_ms, is_repeated=True)
                 self._deliver(run, message)
                 return
             self.clock.sleep((run.due_ms - now_ms) / 1000)
         crashed = bool(run.lease)
         if crashed:
             log("attempt failed", run, attempt=run.attempt, error=str(_DIED))
-        mine = self._leased(replace(run, attempt=run.attempt + crashed), deadline_ms)
+        mine = self._leased(self._after_crash(run) if crashed else run, deadline_ms)
         if crashed and mine.attempt >= self.function.max_attempts:
             self._give_up(run, mine, event)
             return
@@ -249,12 +243,23 @@ class Engine:
             raise self._leased_by_other(run, mine.lease_until_ms)
         if message.wakes and run.due_ms is not None:
             self.delivery.forget(run.due_ms, run.id)
+        if not listens:
+            self._listening.begin(mine, event, is_repeated=True)
         self._attempt(mine, event, message, self._records(mine), deadline_ms)
 
     def _records(self, run: Run) -> dict[str, StepRecord]:
         """The steps of a run whose lease is held, by hashed id."""
         # An attempt is not to be lost because they cannot be read for a moment.
         return self._ending.patiently(run, lambda: self.steps.load(run))
+
+    def _after_crash(self, run: Run) -> Run:
+        """A run whose worker died, with its next attempt: steps completed since the last one was
+        counted give it all of them back, as they do when the worker lives."""
+        now_ms = self.clock.now_ms()
+        ends_ms = [record.ended_by(now_ms) for record in self.steps.load(run).values()]
+        has_progressed = any(ms is not None and ms > run.counted_ms for ms in ends_ms)
+        before = 0 if has_progressed else run.attempt
+        return replace(run, attempt=before + 1, counted_ms=now_ms)
 
     def _cancel(self, run: Run, event: AcceptedEvent, why: Failure, deadline_ms: int) -> None:
         mine = replace(self._leased(run, deadline_ms), started_ms=run.started_ms)
@@ -338,7 +343,8 @@ class Engine:
     def _suspend(self, run: Run, event: AcceptedEvent, journal: Journal, message: Message) -> None:
         due_ms = int(min(journal.due_ms(), self._lifetime.finish_ms(run)))
         self._ending.patiently(run, lambda: self.steps.keep(run, journal.records(), due_ms))
-        release = partial(self.runs.release, run, due_ms, attempt=run.attempt)
+        counted = replace(run, counted_ms=self.clock.now_ms())
+        release = partial(self.runs.release, counted, due_ms, attempt=run.attempt)
         if not self._ending.patiently(run, release):
             self._ending.cancel_or_lose(run, event, journal.awaiting())
             return
@@ -367,8 +373,9 @@ class Engine:
         else:
             due_ms = now_ms + retry_delay_ms(run.attempt, self.jitter())
         due_ms = int(min(due_ms, self._lifetime.finish_ms(run)))
+        counted = replace(run, counted_ms=now_ms)
         release = partial(
-            self.runs.release, run, due_ms, attempt=run.attempt + 1, failure=error.failure
+            self.runs.release, counted, due_ms, attempt=run.attempt + 1, failure=error.failure
         )
         if not self._ending.patiently(run, release):
             self._ending.cancel_or_lose(run, event, journal.awaiting())

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Generic
+from typing import TYPE_CHECKING, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-)
-from typing_extensions import TypeVar
+from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from tidegate.encoding import MAX_NESTING, decode, encode, is_too_deep
 from tidegate.errors import RequestError
+
+if TYPE_CHECKING:
+    from tidegate.event_model import Event
 
 MAX_EVENTS_PER_REQUEST = 5_000
 MAX_NAME_LENGTH = 256
@@ -28,45 +23,6 @@ RESERVED_PREFIX = "inngest/"
 
 # The name travels as an SNS attribute, and SNS takes no other control characters than these three.
 _NOT_IN_A_NAME = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-
-# What an event's data is: any JSON object, or the class that declares it. A function that takes
-# several classes takes each of them, hence covariant.
-DataT = TypeVar("DataT", default=dict[str, Any], covariant=True)
-
-
-class Event(BaseModel, Generic[DataT]):
-    """An event, as it is sent and as a function receives it.
-
-    Attributes:
-        name: what happened, 1 to 256 characters, such as `storefront/cart.checkout.completed`.
-        data: any JSON object; in an `Event[CartCheckedOut]` it is an instance of that class.
-        id: the sender's own id, for deduplication: the first one wins for 24 hours. A function
-            always sees one: the sender's or, without one, the event's internal ULID.
-        ts: when it happened, in UTC milliseconds; 0 means now. A future `ts` delays the functions.
-        user: any JSON object that describes who it concerns.
-        v: the version of the payload's shape.
-    """
-
-    name: str
-    data: DataT = Field(default_factory=dict)  # type: ignore[assignment]
-    id: str = ""
-    ts: int = 0
-    user: dict[str, Any] = Field(default_factory=dict)
-    v: str | None = None
-
-    if TYPE_CHECKING:
-        # An event that is written down has a dict; were its type taken from the dict at hand, a
-        # list of two events would have no type.
-        def __init__(
-            self: Event[dict[str, Any]],
-            *,
-            name: str,
-            data: dict[str, Any] = ...,
-            id: str = "",  # noqa: A002
-            ts: int = 0,
-            user: dict[str, Any] = ...,
-            v: str | None = None,
-        ) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -94,6 +50,9 @@ class AcceptedEvent:
     @property
     def event(self) -> Event:
         """The event as a function receives it."""
+        # Only here: who passes events on needs no pydantic models, which take 50 ms to load.
+        from tidegate.event_model import Event
+
         return Event.model_construct(None, **decode(self.body))
 
 
@@ -116,26 +75,49 @@ def _in_range(ts: int) -> int:
     return ts
 
 
-def _or(default: Any) -> BeforeValidator:
-    return BeforeValidator(lambda value: default() if value is None else value)
-
-
-class IncomingEvent(BaseModel):
+@dataclass(slots=True)
+class IncomingEvent:
     """What a sender may write; unknown fields are ignored (shared contract of the Event API)."""
 
-    model_config = ConfigDict(strict=True, extra="ignore")
+    name: str
+    data: dict[str, Any]
+    id: str
+    ts: int
+    user: dict[str, Any]
+    v: str | None
 
-    name: Annotated[
-        str,
-        Field(min_length=1, max_length=MAX_NAME_LENGTH),
-        AfterValidator(_printable),
-        AfterValidator(_reserved),
-    ]
-    data: Annotated[dict[str, Any], _or(dict)] = Field(default_factory=dict)
-    id: Annotated[str, _or(str)] = ""
-    ts: Annotated[int, _or(int), AfterValidator(_in_range)] = 0
-    user: Annotated[dict[str, Any], _or(dict)] = Field(default_factory=dict)
-    v: str | None = None
+
+def _optional(schema: Any, default: Callable[[], Any]) -> Any:
+    """A field that may be missing; null is as good as missing."""
+    given = core_schema.no_info_before_validator_function(
+        lambda value: default() if value is None else value, schema
+    )
+    return core_schema.typed_dict_field(
+        core_schema.with_default_schema(given, default_factory=default), required=False
+    )
+
+
+def _checked(check: Callable[[Any], Any], schema: Any) -> Any:
+    return core_schema.no_info_after_validator_function(check, schema)
+
+
+_NAME = core_schema.str_schema(min_length=1, max_length=MAX_NAME_LENGTH)
+_OBJECT = core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema())
+# What pydantic would make of a model with these fields, without loading all that makes models.
+# https://docs.pydantic.dev/latest/api/pydantic_core_schema/
+_INCOMING = SchemaValidator(
+    core_schema.typed_dict_schema(
+        {
+            "name": core_schema.typed_dict_field(_checked(_reserved, _checked(_printable, _NAME))),
+            "data": _optional(_OBJECT, dict),
+            "id": _optional(core_schema.str_schema(), str),
+            "ts": _optional(_checked(_in_range, core_schema.int_schema()), int),
+            "user": _optional(_OBJECT, dict),
+            "v": _optional(core_schema.nullable_schema(core_schema.str_schema()), lambda: None),
+        },
+        config=core_schema.CoreConfig(strict=True),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -213,7 +195,7 @@ def parse_events(body: bytes) -> list[CheckedEvent]:
 def name_fault(name: str) -> str | None:
     """What keeps a name from being an event's; None when nothing does."""
     try:
-        IncomingEvent(name=name)
+        _INCOMING.validate_python({"name": name})
     except ValidationError as error:
         return _first_fault(error).removeprefix("name: ")
     return None
@@ -228,7 +210,7 @@ def check_events(events: Sequence[Any]) -> list[CheckedEvent]:
     checked = []
     for index, raw in enumerate(events):
         try:
-            incoming = IncomingEvent.model_validate(raw)
+            incoming = IncomingEvent(**_INCOMING.validate_python(raw))
             # What cannot be encoded (1e999 reads as infinity) must fail here, not after a write.
             incoming.data.pop("_inngest", None)
             text = encode([incoming.data, incoming.user, incoming.id, incoming.v])
@@ -245,6 +227,6 @@ def check_events(events: Sequence[Any]) -> list[CheckedEvent]:
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "model_type":
+    if fault["type"] == "dict_type" and not where:
         return "must be an event object with a name"
     return f"{where}: {fault['msg'].removeprefix('Value error, ')}"

@@ -1,23 +1,63 @@
-"""Events declared as classes: their data has types, and is checked before a function sees it."""
+"""Events as users write and receive them, and classes that declare what is in their data."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticSerializationError
+from typing_extensions import TypeVar
 
 from tidegate.encoding import encode
 from tidegate.errors import ConfigurationError, EventEncodingError, EventValidationError
-from tidegate.event import Event, name_fault
+from tidegate.event import name_fault
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 MAX_FAULTS = 10
 _declared: dict[str, type[EventModel]] = {}
+
+# What an event's data is: any JSON object, or the class that declares it. A function that takes
+# several classes takes each of them, hence covariant.
+DataT = TypeVar("DataT", default=dict[str, Any], covariant=True)
+
+
+class Event(BaseModel, Generic[DataT]):
+    """An event, as it is sent and as a function receives it.
+
+    Attributes:
+        name: what happened, 1 to 256 characters, such as `storefront/cart.checkout.completed`.
+        data: any JSON object; in an `Event[CartCheckedOut]` it is an instance of that class.
+        id: the sender's own id, for deduplication: the first one wins for 24 hours. A function
+            always sees one: the sender's or, without one, the event's internal ULID.
+        ts: when it happened, in UTC milliseconds; 0 means now. A future `ts` delays the functions.
+        user: any JSON object that describes who it concerns.
+        v: the version of the payload's shape.
+    """
+
+    name: str
+    data: DataT = Field(default_factory=dict)  # type: ignore[assignment]
+    id: str = ""
+    ts: int = 0
+    user: dict[str, Any] = Field(default_factory=dict)
+    v: str | None = None
+
+    if TYPE_CHECKING:
+        # An event that is written down has a dict; were its type taken from the dict at hand, a
+        # list of two events would have no type.
+        def __init__(
+            self: Event[dict[str, Any]],
+            *,
+            name: str,
+            data: dict[str, Any] = ...,
+            id: str = "",  # noqa: A002
+            ts: int = 0,
+            user: dict[str, Any] = ...,
+            v: str | None = None,
+        ) -> None: ...
 
 
 class EventModel(BaseModel):

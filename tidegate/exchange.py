@@ -17,7 +17,8 @@ from tidegate.clock import Clock
 from tidegate.context import Logger
 from tidegate.encoding import decode, encode
 from tidegate.errors import EventEncodingError, SendEventsError
-from tidegate.event import MAX_EVENTS_PER_REQUEST, Event
+from tidegate.event import MAX_EVENTS_PER_REQUEST
+from tidegate.event_model import Event
 from tidegate.ids import Seed
 
 MAX_TRIES = 5

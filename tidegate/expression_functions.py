@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from tidegate.encoding import decode
 
@@ -167,6 +166,9 @@ def _in_zone(call: Callable[[datetime], int]) -> Callable[..., int]:
 def _zone(name: str) -> Any:
     if re.fullmatch(r"[+-]?\d\d:\d\d", name):
         return datetime.fromisoformat(f"2000-01-01T00:00{name.rjust(6, '+')}").tzinfo
+    # Only here: few expressions have a zone, and every Lambda would load what knows them.
+    from zoneinfo import ZoneInfo
+
     return ZoneInfo(name)
 
 

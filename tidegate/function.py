@@ -13,8 +13,7 @@ from tidegate.cancel import MAX_CANCELS, NO_TIMEOUTS, Cancel, Timeouts
 from tidegate.context import Context, ContextSync
 from tidegate.cron import TriggerCron
 from tidegate.errors import ConfigurationError
-from tidegate.event import Event
-from tidegate.event_model import received
+from tidegate.event_model import Event, received
 from tidegate.step import DEFAULT_MAX_STEPS, MAX_MAX_STEPS
 from tidegate.trigger import TriggerEvent
 

@@ -25,7 +25,7 @@ from tidegate.errors import (
     RetryAfterError,
     StepError,
 )
-from tidegate.event import Event
+from tidegate.event_model import Event
 from tidegate.function import Function
 from tidegate.group import SWALLOWED
 from tidegate.journal import Journal

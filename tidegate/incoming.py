@@ -12,8 +12,8 @@ from tidegate.function import Function
 from tidegate.ids import run_id_of
 from tidegate.invocation import INVOKED, Invocation
 from tidegate.manifest import Manifest
-from tidegate.message import CronMessage, EventMessage
-from tidegate.run import Rerun, Run
+from tidegate.message import CronMessage, EventMessage, Message
+from tidegate.run import Rerun, Run, Status
 from tidegate.stores import Runs
 from tidegate.tick import SCHEDULED_TIMER, tick_event
 from tidegate.trigger import TriggerEvent
@@ -50,6 +50,29 @@ class Incoming:
         """The run of an event, or a rerun, if it is recorded; its body is not looked at."""
         return self.runs.get(head.env, self.run_id(head, rerun))
 
+    def new_run(self, event: AcceptedEvent, message: Message, now_ms: int) -> Run:
+        """The run that a message starts, as it is before its first attempt.
+
+        Args:
+            event: the event in the message.
+            message: the message.
+            now_ms: the time, UTC ms.
+        """
+        rerun = message.rerun
+        return Run(
+            id=self.run_id(event, rerun),
+            env=event.env,
+            function_id=self.function.id,
+            event_id=event.internal_id,
+            status=Status.SCHEDULED,
+            attempt=0,
+            queued_ms=now_ms,
+            counted_ms=now_ms,
+            cancels=tuple(cancel.event for cancel in self.function.cancel),
+            original_run_id=rerun.original_run_id if rerun else None,
+            replay_id=rerun.replay_id if rerun else None,
+        )
+
     def event_of(self, message: EventMessage) -> AcceptedEvent | None:
         """The event in a message; None when the function does not want it.
 
@@ -71,6 +94,15 @@ class Incoming:
             return message.with_body(self.runs.payloads)
         logger.debug("event not wanted", extra={"event_name": head.name})
         return None
+
+    def starts_without_data(self, message: EventMessage) -> bool:
+        """Whether a message starts a run whatever the data of its event, which are gone."""
+        is_new = not message.wakes and not message.resumes
+        if message.rerun is not None:
+            return is_new
+        event = message.without_data()
+        triggers = [one for one in self.function.triggers if one.matches(event.name)]
+        return is_new and self._starts_with(event, [t for t in triggers if t.expression is None])
 
     def event_of_tick(self, tick: CronMessage) -> AcceptedEvent | None:
         """The event that a tick stands for, stored; None when the function has no such cron.

@@ -50,7 +50,10 @@ class Invocation:
         """
         if event.name != INVOKED:
             return None
-        about = decode(event.body)["data"]["_inngest"]
+        about = decode(event.body)["data"].get("_inngest")
+        if about is None:
+            # All that is left is its name; see `EventMessage.without_data`.
+            return None
         run_id, _, step_hash = about.get("correlation_id", "").partition(".")
         return cls(about["fn_id"], run_id, step_hash)
 

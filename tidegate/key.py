@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 
 from tidegate.aws import AWS_ERRORS, client, unavailable
 from tidegate.clock import Clock
 from tidegate.errors import ConfigurationError, RequestError
+from tidegate.event_pattern import matches
 from tidegate.settings import Settings
-from tidegate.trigger import TriggerEvent
 
 Kind = Literal["event", "signing"]
 
@@ -71,9 +71,8 @@ class Key:
         """Raise RequestError (403) for the first event name that the key may not send."""
         if not self.event_names:
             return
-        allowed = [TriggerEvent(event=name) for name in self.event_names]
         for index, name in enumerate(names):
-            if not any(pattern.matches(name) for pattern in allowed):
+            if not any(matches(pattern, name) for pattern in self.event_names):
                 raise RequestError(403, f"events[{index}]: this event key may not send {name!r}")
 
 
@@ -170,6 +169,9 @@ class StoredKeys:
             ConfigurationError: an environment or event name that cannot be.
             PlatformError: DynamoDB did not take it.
         """
+        # Only here: Lambdas look keys up and make none.
+        from tidegate.trigger import TriggerEvent
+
         try:
             check_env(env)
             names = [TriggerEvent(event=name).event for name in event_names]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
-
-from tidegate.cron import TriggerCron
+from tidegate.encoding import decode
 from tidegate.errors import ConfigurationError
+from tidegate.event_pattern import alone_name, filter_policy, matches
 from tidegate.expression import Expression, compile_expression
-from tidegate.function import Function
 from tidegate.pushdown import MAX_ATTRIBUTES
-from tidegate.trigger import TriggerEvent, alone_name, filter_policy
+
+if TYPE_CHECKING:
+    from tidegate.cron import TriggerCron
+    from tidegate.function import Function
+    from tidegate.trigger import TriggerEvent
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,30 @@ MATCHER_VISIBILITY_TIMEOUT_S = 6 * MATCHER_TIMEOUT_S
 MATCHER_MAX_RECEIVES = 10
 
 
-class CronManifest(BaseModel):
+@dataclass(frozen=True)
+class TriggerManifest:
+    """An event trigger as it is deployed.
+
+    Attributes:
+        event: the pattern of the events' names.
+        expression: what the events must be like, in CEL.
+    """
+
+    event: str
+    expression: str | None = None
+
+    @classmethod
+    def of(cls, trigger: TriggerEvent[Any]) -> TriggerManifest:
+        """The manifest of a registered function's trigger."""
+        return cls(trigger.event, trigger.expression)
+
+    def matches(self, name: str) -> bool:
+        """Whether an event of that name may start the function: its expression comes after."""
+        return matches(self.event, name)
+
+
+@dataclass(frozen=True)
+class CronManifest:
     """A cron trigger as it is deployed.
 
     Attributes:
@@ -93,8 +119,6 @@ class CronManifest(BaseModel):
         timezone: the zone of the expressions below.
         schedules: the expressions that together name its times for EventBridge Scheduler.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     cron: str
     jitter_ms: int
@@ -116,7 +140,8 @@ class CronManifest(BaseModel):
         )
 
 
-class FunctionManifest(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class FunctionManifest:
     """A function as it is deployed.
 
     Attributes:
@@ -132,17 +157,28 @@ class FunctionManifest(BaseModel):
             no Lambda has to.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     id: str
     app_id: str
     name: str
     module: str
-    triggers: tuple[TriggerEvent, ...]
+    triggers: tuple[TriggerManifest, ...]
     crons: tuple[CronManifest, ...] = ()
     retries: int
     timeout_s: int
     expressions: tuple[Expression, ...] = ()
+
+    @classmethod
+    def of_json(cls, fields: Mapping[str, Any]) -> FunctionManifest:
+        """The manifest in what was a JSON object."""
+        parts = {
+            "triggers": tuple(TriggerManifest(**one) for one in fields["triggers"]),
+            "crons": tuple(
+                CronManifest(**{**one, "schedules": tuple(one["schedules"])})
+                for one in fields["crons"]
+            ),
+            "expressions": tuple(Expression(**one) for one in fields["expressions"]),
+        }
+        return cls(**{**fields, **parts})
 
     @cached_property
     def filter_policy(self) -> dict[str, list[Any]]:
@@ -173,15 +209,14 @@ class FunctionManifest(BaseModel):
         return self.retries + 10
 
 
-class Manifest(BaseModel):
+@dataclass(frozen=True)
+class Manifest:
     """All functions of a stage."""
-
-    model_config = ConfigDict(frozen=True)
 
     functions: tuple[FunctionManifest, ...]
 
     @cached_property
-    def _filtering(self) -> list[tuple[tuple[TriggerEvent, ...], list[str]]]:
+    def _filtering(self) -> list[tuple[tuple[TriggerManifest, ...], list[str]]]:
         """The triggers and the attributes of each function that filters by more than names."""
         found = ((function.triggers, function.filter_attributes) for function in self.functions)
         return [(triggers, attributes) for triggers, attributes in found if attributes]
@@ -204,7 +239,7 @@ class Manifest(BaseModel):
                     app_id=function.app_id,
                     name=function.name,
                     module=function.module,
-                    triggers=function.triggers,
+                    triggers=tuple(TriggerManifest.of(one) for one in function.triggers),
                     crons=tuple(CronManifest.of(cron) for cron in function.crons),
                     retries=function.retries,
                     timeout_s=timeout_s,
@@ -217,11 +252,20 @@ class Manifest(BaseModel):
     @classmethod
     def read(cls, path: str | Path) -> Manifest:
         """The manifest in a file."""
-        return cls.model_validate_json(Path(path).read_bytes())
+        return cls.decode(Path(path).read_bytes())
 
     def write(self, path: str | Path) -> None:
         """Put the manifest into a file, as JSON."""
-        Path(path).write_text(self.model_dump_json(indent=2) + "\n")
+        Path(path).write_text(self.encode())
+
+    @classmethod
+    def decode(cls, text: str | bytes) -> Manifest:
+        """The manifest in a JSON text."""
+        return cls(tuple(FunctionManifest.of_json(one) for one in decode(text)["functions"]))
+
+    def encode(self) -> str:
+        """JSON text of it."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
 
     def function(self, function_id: str) -> FunctionManifest | None:
         """The function with that id, if there is one."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tidegate.encoding import decode, encode
 from tidegate.errors import DeadLetterError
-from tidegate.event import AcceptedEvent
+from tidegate.event import RESERVED_PREFIX, AcceptedEvent, event_body
 from tidegate.large import DAY_MS, body_key, is_large, payload_key
 from tidegate.manifest import DELAYED
 from tidegate.run import Rerun
@@ -28,6 +29,7 @@ class EventMessage:
             is due.
         resumes: whether its run was recorded before, so that it starts none: a schedule may come
             long after its run went on without it, ended, and is no longer kept.
+        about: of a large system event what `_inngest` in its data says, should the body be lost.
         rerun: which run it is about, when that is not the one that the event started.
     """
 
@@ -35,14 +37,18 @@ class EventMessage:
     body_key: str | None = None
     wakes: bool = False
     resumes: bool = False
+    about: Mapping[str, Any] | None = None
     rerun: Rerun | None = None
 
     @classmethod
     def of(cls, event: AcceptedEvent, rerun: Rerun | None = None) -> EventMessage:
         """The message that publishes an event, or one for a rerun with that event."""
-        if is_large(event.body):
-            return cls(replace(event, body=""), body_key(event), rerun=rerun)
-        return cls(event, rerun=rerun)
+        if not is_large(event.body):
+            return cls(event, rerun=rerun)
+        about = None
+        if event.name.startswith(RESERVED_PREFIX):
+            about = decode(event.body)["data"].get("_inngest")
+        return cls(replace(event, body=""), body_key(event), about=about, rerun=rerun)
 
     def encode(self) -> str:
         """The message's text."""
@@ -59,7 +65,7 @@ class EventMessage:
         if self.rerun is not None:
             head["rerun"] = asdict(self.rerun)
         if self.body_key is not None:
-            return encode(head | {"body_key": self.body_key})
+            return encode(head | {"body_key": self.body_key, "about": self.about})
         # The body is JSON already; putting it in as it is costs no second encoding.
         return f'{encode(head)[:-1]},"event":{event.body}}}'
 
@@ -91,8 +97,9 @@ class EventMessage:
             ts=_number(fields, "ts"),
             body="" if key else encode(fields["event"]),
         )
+        wakes, resumes = fields.get("wakes") is True, fields.get("resumes") is True
         rerun = Rerun(**fields["rerun"]) if "rerun" in fields else None
-        return cls(event, key, fields.get("wakes") is True, fields.get("resumes") is True, rerun)
+        return cls(event, key, wakes, resumes, fields.get("about"), rerun)
 
     def kept_until(
         self, due_ms: int, payloads: Payloads, *, body: str | None = None
@@ -121,6 +128,13 @@ class EventMessage:
         if self.body_key is None:
             return self.event
         return replace(self.event, body=payloads.get(self.body_key))
+
+    def without_data(self) -> AcceptedEvent:
+        """What is left of the event when its body is gone."""
+        event, data = self.event, {"_inngest": self.about} if self.about else {}
+        event_id = event.internal_id
+        body = event_body(name=event.name, data=data, event_id=event_id, ts=event.ts)
+        return replace(event, body=body)
 
 
 # What Scheduler writes into a message in its place, see

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
-from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest, Manifest
+from tidegate.manifest import (
+    BATCH_SIZE,
+    MAX_CONCURRENCY,
+    FunctionManifest,
+    Manifest,
+    TriggerManifest,
+)
 from tidegate.rest_call import Call, Result, Routes
-from tidegate.trigger import TriggerEvent
 
 
 class EventTriggerObject(TypedDict):
@@ -72,7 +77,7 @@ class FunctionEndpoints:
         return Result([_object(function) for function in self.manifest.functions])
 
 
-def _trigger(trigger: TriggerEvent) -> EventTriggerObject:
+def _trigger(trigger: TriggerManifest) -> EventTriggerObject:
     if trigger.expression is None:
         return {"event": trigger.event}
     return {"event": trigger.event, "expression": trigger.expression}

@@ -100,6 +100,11 @@ class Run:
         output: JSON text of what the function returned, or of its (latest) failure.
         output_key: where the output lies in the bucket, when it is too large for the record.
         cancel_reason: why it is to be cancelled, if it is.
+        counted_ms: since when its attempts are counted, UTC ms: a step that was completed later
+            gives a run whose worker dies all of them back.
+        backs_off: whether what is due, or was last, is a retry of the function: nothing that it
+            waits for makes that come sooner.
+        cancels: the names of the events that cancel it, as the function had them at its beginning.
         original_run_id: the run that it repeats, if it is a rerun.
         replay_id: the replay that it is a part of, if it is.
         reruns: of the run that its event started, the ids of all that repeat it, or repeat those.
@@ -120,6 +125,9 @@ class Run:
     output: str | None = None
     output_key: str | None = None
     cancel_reason: str | None = None
+    counted_ms: int = 0
+    backs_off: bool = False
+    cancels: tuple[str, ...] = ()
     original_run_id: str | None = None
     replay_id: str | None = None
     reruns: tuple[str, ...] = ()

@@ -90,12 +90,13 @@ class RunStore:
             started, values = ", started_ms = :started", {":started": {"N": str(new.started_ms)}}
         return self._update(
             new,
-            "SET #status = :status, attempt = :attempt, lease = :lease, "
+            "SET #status = :status, attempt = :attempt, counted_ms = :counted, lease = :lease, "
             f"lease_until_ms = :until{started} REMOVE due_ms",
             "#status = :seen_status AND attempt = :seen_attempt AND lease = :seen_lease",
             {
                 ":status": {"S": new.status},
                 ":attempt": {"N": str(new.attempt)},
+                ":counted": {"N": str(new.counted_ms)},
                 ":lease": {"S": new.lease},
                 ":until": {"N": str(new.lease_until_ms)},
                 ":seen_status": {"S": old.status},
@@ -112,7 +113,7 @@ class RunStore:
         """Give up the lease; the run goes on when it is due.
 
         Args:
-            run: the run, with the lease held.
+            run: the run, with the lease held, and since when its attempts are counted.
             due_ms: when, UTC ms.
             attempt: the attempt that is made then.
             failure: why the last one failed, if it did.
@@ -124,15 +125,17 @@ class RunStore:
         values: dict[str, Value] = {
             ":kept": {"N": str(kept_s)},
             ":attempt": {"N": str(attempt)},
+            ":counted": {"N": str(run.counted_ms)},
             ":none": {"S": ""},
             ":zero": {"N": "0"},
             ":due": {"N": str(due_ms)},
+            ":backs_off": {"BOOL": failure is not None},
             ":mine": {"S": run.lease},
             ":running": {"S": Status.RUNNING},
         }
         update = (
-            "SET attempt = :attempt, lease = :none, lease_until_ms = :zero, due_ms = :due, "
-            "expires_at = :kept"
+            "SET attempt = :attempt, counted_ms = :counted, lease = :none, "
+            "lease_until_ms = :zero, due_ms = :due, backs_off = :backs_off, expires_at = :kept"
         )
         names: tuple[str, ...] = ("#status",)
         if failure is not None:
@@ -319,12 +322,15 @@ class RunStore:
             "queued_ms": {"N": str(run.queued_ms)},
             "lease": {"S": run.lease},
             "lease_until_ms": {"N": str(run.lease_until_ms)},
+            "counted_ms": {"N": str(run.counted_ms)},
             "expires_at": {"N": str(kept_from_ms // 1000 + self.retention_s)},
         }
         if run.started_ms is not None:
             item["started_ms"] = {"N": str(run.started_ms)}
         if run.due_ms is not None:
             item["due_ms"] = {"N": str(run.due_ms)}
+        if run.cancels:
+            item["cancels"] = {"L": [{"S": name} for name in run.cancels]}
         for name, text in (
             ("original_run_id", run.original_run_id),
             ("replay_id", run.replay_id),
@@ -358,6 +364,9 @@ class RunStore:
             output=text("output"),
             output_key=text("output_key"),
             cancel_reason=text("cancel_reason"),
+            counted_ms=number("counted_ms") or 0,
+            backs_off="backs_off" in item and bool(item["backs_off"]["BOOL"]),
+            cancels=tuple(name["S"] for name in item["cancels"]["L"]) if "cancels" in item else (),
             original_run_id=text("original_run_id"),
             replay_id=text("replay_id"),
             reruns=tuple(sorted(item["reruns"]["SS"])) if "reruns" in item else (),

@@ -96,6 +96,27 @@ class Delivery:
             if code != "ResourceNotFoundException":
                 logger.warning("the schedule of run %s stays", name, exc_info=True)
 
+    def arranged(self, due_ms: int, name: str) -> str | None:
+        """The text of a message that is to be delivered, as long as Scheduler has it.
+
+        Args:
+            due_ms, name: as they were given to `at`.
+
+        Raises:
+            PlatformError: Scheduler did not answer.
+        """
+        try:
+            found = client("scheduler").get_schedule(
+                Name=f"{name}-{due_ms}", GroupName=self.schedule_group
+            )
+        except ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                return None
+            raise unavailable("a delayed message could not be read", error) from error
+        except AWS_ERRORS as error:
+            raise unavailable("a delayed message could not be read", error) from error
+        return found["Target"].get("Input")
+
     def _schedule(self, due_ms: int, text: str, name: str) -> None:
         moment = datetime.fromtimestamp((due_ms - SCHEDULER_LEAD_MS) // 1000, UTC)
         try:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from tidegate.clock import Clock, SystemClock
 from tidegate.context import Logger
 from tidegate.errors import ConfigurationError
-from tidegate.event import Event
+from tidegate.event_model import Event
 from tidegate.exchange import Answer, Attempt, Exchange, encode_events, exchange, split
 
 if TYPE_CHECKING:

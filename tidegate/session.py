@@ -25,7 +25,7 @@ from tidegate.errors import (
     StepUsageError,
     Suspended,
 )
-from tidegate.event import Event
+from tidegate.event_model import Event
 from tidegate.ids import Seed
 from tidegate.invocation import invoke_error
 from tidegate.journal import Journal

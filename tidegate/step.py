@@ -132,6 +132,12 @@ class StepRecord:
         """Whether its memo is final."""
         return self.state != StepState.WAITING
 
+    def ended_by(self, now_ms: int) -> int | None:
+        """When it ended, if it has by then (UTC ms); that a sleep is over is not recorded."""
+        if self.op == Op.SLEEP and not self.is_done and (self.due_ms or 0) <= now_ms:
+            return self.due_ms
+        return self.ended_ms
+
     @property
     def is_awaiting(self) -> bool:
         """Whether something outside of the run is to complete it."""

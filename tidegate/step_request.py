@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from tidegate.effect import Invoke, Sleep, StepEffect, WaitForEvent
 from tidegate.errors import StepUsageError
-from tidegate.event import RESERVED_PREFIX, Event
-from tidegate.event_model import EventModel, event_name, received
+from tidegate.event import RESERVED_PREFIX
+from tidegate.event_model import Event, EventModel, event_name, received
 from tidegate.serialise import serialise
 from tidegate.session import Session
 from tidegate.step import MAX_WAIT_MS, Op, StepId, StepRecord

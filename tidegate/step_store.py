@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
-from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
+from tidegate.aws import AWS_ERRORS, client, concurrently, error_code, unavailable
 from tidegate.batch_put import put_items
 from tidegate.clock import Clock
 from tidegate.large import is_large, payload_key
@@ -112,7 +112,8 @@ class StepStore:
         """See to it that a run's steps are kept until it goes on.
 
         A run may sleep for longer than its steps are kept otherwise; without them it would do them
-        again. Costs a write for each step that would expire before, and nothing else.
+        again. Costs a write for each step that would expire before, a second one for each large
+        output of those, and nothing else.
 
         Args:
             run: the run.
@@ -120,13 +121,17 @@ class StepStore:
             until_ms: when it goes on, UTC ms.
 
         Raises:
-            PlatformError: DynamoDB did not take it.
+            PlatformError: DynamoDB or S3 did not take it.
         """
         kept_ms = until_ms + self.retention_s * 1000
         # Of sleeps that are over nothing is recorded but when they were due, and nobody else writes
         # them; what else still waits may be completed from outside at this moment.
         settled = [r for r in records if r.is_done or r.op == Op.SLEEP]
         soon = [r for r in settled if r.kept_ms < until_ms + _SAFETY_MS]
+        # S3 counts from the writing on, and keeps a text for longer than any one step may wait; a
+        # run may have several of those.
+        texts = [(record.memo_key, record.memo or "") for record in soon if record.memo_key]
+        concurrently(lambda text: self.payloads.put(*text), texts)
         items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in soon]
         put_items(self.table, items, self.clock, "the steps could not be kept")
 

@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, TypeVarTuple, overload
 
-from tidegate.event import Event
-from tidegate.event_model import EventModel, Sendable, plain_events
+from tidegate.event_model import Event, EventModel, Sendable, plain_events
 from tidegate.session import Session, StepCall, current, is_inside_step
 from tidegate.step_request import (
     awaited,

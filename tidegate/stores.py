@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from tidegate.event import AcceptedEvent
-from tidegate.message import EventMessage
-from tidegate.run import Failure, Run
-from tidegate.wait import Wait, WaitKey
+if TYPE_CHECKING:
+    from tidegate.event import AcceptedEvent
+    from tidegate.message import EventMessage
+    from tidegate.run import Failure, Run
+    from tidegate.wait import Wait, WaitKey
 
 # How many events or other items are put in one call, see
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html: 25 puts
@@ -76,6 +77,9 @@ class Queue(Protocol):
 
     def forget(self, due_ms: int, name: str) -> None:
         """Have such a message not delivered, where that can be done; it is harmless if it is."""
+
+    def arranged(self, due_ms: int, name: str) -> str | None:
+        """The text of such a message that is to come, where that can be told."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""Which events start a function, and the SNS filter that lets those through."""
+"""Which events start a function."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
 from pydantic import (
@@ -15,9 +14,9 @@ from pydantic import (
 )
 from typing_extensions import TypeVar
 
-from tidegate.event import MAX_NAME_LENGTH, DataT
-from tidegate.event_model import EventModel
-from tidegate.pushdown import field_policy
+from tidegate.event import MAX_NAME_LENGTH
+from tidegate.event_model import DataT, EventModel
+from tidegate.event_pattern import matches, prefix_of
 
 ModelT = TypeVar("ModelT", bound=EventModel)
 
@@ -94,42 +93,8 @@ class TriggerEvent(BaseModel, Generic[DataT]):
     @property
     def prefix(self) -> str | None:
         """What names must start with, when this is a wildcard; None when it is an exact name."""
-        return self.event[:-1] if self.event.endswith("*") else None
+        return prefix_of(self.event)
 
     def matches(self, name: str) -> bool:
         """Whether an event of that name may start the function: its expression comes after."""
-        return name.startswith(self.prefix) if self.prefix is not None else name == self.event
-
-
-def alone_name(function_id: str) -> str:
-    """The attribute `name` of messages that are for one function alone.
-
-    An event may have this name, too: what it reaches is checked by the worker.
-    """
-    return f"@{function_id}"
-
-
-def filter_policy(
-    triggers: Iterable[TriggerEvent[Any]],
-    alone: str,
-    expressions: Mapping[str, Any] | None = None,
-) -> dict[str, list[Any]]:
-    """The SNS subscription filter that lets through what the triggers match, by attribute.
-
-    See https://docs.aws.amazon.com/sns/latest/dg/string-value-matching.html. A wildcard is a
-    prefix match. What another prefix already covers is left out, since a policy's size is limited.
-
-    Args:
-        triggers: the triggers of a function.
-        alone: the name of what is sent to the function alone; it has none of the attributes by
-            which events are filtered, and what has not passes.
-        expressions: the trees of the triggers' expressions, by text.
-    """
-    triggers = list(triggers)
-    trees = [(expressions or {}).get(trigger.expression or "") for trigger in triggers]
-    prefixes = sorted({t.prefix for t in triggers if t.prefix is not None})
-    widest = [p for p in prefixes if not any(p != q and p.startswith(q) for q in prefixes)]
-    exact = sorted({t.event for t in triggers if t.prefix is None} | {alone})
-    names: list[Any] = [name for name in exact if not name.startswith(tuple(widest))]
-    names += [{"prefix": prefix} for prefix in widest]
-    return {"name": names} | field_policy(trees, len(names))
+        return matches(self.event, name)

@@ -34,7 +34,7 @@ class WaitStore:
             PlatformError: DynamoDB did not answer.
         """
         try:
-            client("dynamodb").put_item(TableName=self.table, Item=_item(wait))
+            client("dynamodb").put_item(TableName=self.table, Item=wait_item(wait))
         except AWS_ERRORS as error:
             raise unavailable("a wait could not be stored", error) from error
 
@@ -112,7 +112,8 @@ def _key(key: WaitKey) -> dict[str, Value]:
     return {"pk": {"S": partition}, "sk": {"S": f"{key.run_id}#{key.step_hash}"}}
 
 
-def _item(wait: Wait) -> dict[str, Value]:
+def wait_item(wait: Wait) -> dict[str, Value]:
+    """The item that a wait is stored as."""
     return {
         **_key(wait.key),
         "env": {"S": wait.env},

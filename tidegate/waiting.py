@@ -98,9 +98,15 @@ class Waiting:
         return None
 
     def listen_for_cancels(
-        self, run: Run, event: AcceptedEvent, cancels: Sequence[Cancel], now_ms: int
+        self,
+        run: Run,
+        event: AcceptedEvent,
+        cancels: Sequence[Cancel],
+        now_ms: int,
+        *,
+        is_repeated: bool = False,
     ) -> None:
-        """Let events cancel a run that has just been recorded. Doing it again is harmless.
+        """Let events cancel a run that is recorded. Doing it again is harmless.
 
         Args:
             run: the run.
@@ -108,6 +114,7 @@ class Waiting:
                 rerun only after that was asked for.
             cancels: what cancels it.
             now_ms: the time, UTC ms.
+            is_repeated: whether it may have been done before.
 
         Raises:
             PlatformError: not all could be stored.
@@ -122,18 +129,28 @@ class Waiting:
                 condition=self._condition(run, event, cancel.if_exp, None),
                 cancels=True,
             )
-            self.waker.waits.put(wait)
+            old = self.waker.waits.get(wait.key) if is_repeated else None
+            if old is not None:
+                # Events are checked against it since then, and only those of before are looked for.
+                wait = replace(wait, stored_ms=old.stored_ms)
+            if wait != old:
+                self.waker.waits.put(wait)
             self.looks.ask(wait.key)
 
     def stop_cancels(self, run: Run, cancels: Sequence[Cancel]) -> None:
         """Let no event cancel a run any more.
 
+        Args:
+            run: the run, which knows what cancelled it at its beginning.
+            cancels: what cancels it now; a deployment may have changed that.
+
         Raises:
             PlatformError: DynamoDB did not answer.
         """
-        for number, cancel in enumerate(cancels):
+        names = [*enumerate(run.cancels), *enumerate(cancel.event for cancel in cancels)]
+        for number, name in dict.fromkeys(names):
             step = _cancel_step(number)
-            self.waker.waits.delete(WaitKey(run.env, cancel.event, run.id, step.hashed))
+            self.waker.waits.delete(WaitKey(run.env, name, run.id, step.hashed))
 
     def stop(self, run: Run, record: StepRecord) -> None:
         """Forget what a step of a run waits for.

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from tidegate.api import Api
-from tidegate.aws import client
+from tidegate.aws import make_clients
 from tidegate.bus import Bus
 from tidegate.caller import callers_of
 from tidegate.cancelling import Canceller
@@ -55,8 +55,7 @@ api = Api(
     settings.max_request_bytes,
 )
 dashboard = Dashboard(callers)
-# Made while the Lambda starts, when it has a full processor, not during the first request.
-client("dynamodb")
+make_clients("dynamodb")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

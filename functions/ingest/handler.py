@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from tidegate.admission import Admission
-from tidegate.aws import client
+from tidegate.aws import make_clients
 from tidegate.bus import Bus
 from tidegate.clock import SystemClock
 from tidegate.dedup import DedupTable
@@ -36,9 +36,7 @@ admission = Admission(
     clock,
 )
 ingest = Ingest(keys_of(settings, clock), admission, settings.max_request_bytes)
-# Made while the Lambda starts, when it has a full processor, not during the first request.
-client("dynamodb")
-client("sns")
+make_clients("dynamodb", "sns")
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

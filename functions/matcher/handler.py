@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tidegate.aws import client
+from tidegate.aws import make_clients
 from tidegate.bus import Bus
 from tidegate.cancelling import Canceller
 from tidegate.clock import SystemClock
@@ -47,9 +47,7 @@ jobs = JobWork(
     clock,
 )
 worker = MatcherWorker(Matcher(waker, StoredEvents(events)), jobs)
-# Made while the Lambda starts, when it has a full processor, not during the first message.
-client("dynamodb")
-client("sns")
+make_clients("dynamodb", "sns")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001

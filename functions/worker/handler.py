@@ -7,7 +7,7 @@ from typing import Any
 
 from tidegate import registry
 from tidegate.admission import Admission
-from tidegate.aws import client
+from tidegate.aws import make_clients
 from tidegate.bus import Bus
 from tidegate.clock import SystemClock
 from tidegate.dedup import DedupTable
@@ -56,8 +56,7 @@ engine = Engine(
     clock=clock,
 )
 worker = Worker(engine, settings.queue_url, settings.dead_letter_url, clock)
-# Made while the Lambda starts, when it has a full processor, not during the first message.
-client("dynamodb")
+make_clients("dynamodb")
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from moto.backends import get_backend
 from tests.aws.conftest import ENV, Stage, batch, record_of
 from tidegate.aws import client
 from tidegate.context import ContextSync
-from tidegate.event import Event
+from tidegate.event_model import Event
 from tidegate.function import Function, Handler, make_function
 from tidegate.ids import run_id_of
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from tests.aws.conftest import ENV, Stage
 from tidegate.aws import client
 from tidegate.errors import PlatformError, RequestError
-from tidegate.event import Event
+from tidegate.event_model import Event
 from tidegate.function import Function, make_function
 from tidegate.ids import Seed, ulid_ms
 from tidegate.trigger import TriggerEvent

@@ -13,11 +13,15 @@ from tests.aws.deployed import Deployed, ProcessDied, dies, listener, match, set
 from tidegate.aws import client
 from tidegate.cancel import Cancel, Timeouts
 from tidegate.context import ContextSync
+from tidegate.cron import TriggerCron
 from tidegate.errors import InvokeCancelledError, PlatformError
 from tidegate.lifetime import ASK_EVERY_MS
-from tidegate.message import EventMessage
+from tidegate.look import StoredEvents
+from tidegate.message import CronMessage, EventMessage
 from tidegate.run import Run, Status, failure_of
 from tidegate.trigger import TriggerEvent
+from tidegate.wait import LOOK_AGAIN_S, Wait
+from tidegate.wait_store import WaitStore
 
 SYSTEM = ("inngest/function.cancelled", "inngest/function.finished", "inngest/function.failed")
 DAY_MS = 86_400_000
@@ -252,22 +256,103 @@ def test_a_worker_that_dies_while_it_cancels_does_it_again(
     assert sorted(told.values()) == sorted(SYSTEM[:2])
 
 
-def test_a_run_whose_event_is_gone_is_cancelled(stage: Stage) -> None:
+def forget_events(stage: Stage) -> None:
+    """Delete all events, as DynamoDB and S3 do when their retention ends."""
+    table, bucket = stage.settings.events_table, stage.settings.bucket
+    for item in client("dynamodb").scan(TableName=table)["Items"]:
+        key = {name: item[name] for name in ("pk", "sk")}
+        client("dynamodb").delete_item(TableName=table, Key=key)
+    for found in client("s3").list_objects_v2(Bucket=bucket, Prefix="events/").get("Contents", []):
+        client("s3").delete_object(Bucket=bucket, Key=found["Key"])
+
+
+@pytest.mark.parametrize("text", ["small", "x" * 100_000], ids=["small", "large"])
+def test_a_run_whose_event_is_gone_is_cancelled_and_that_is_told(stage: Stage, text: str) -> None:
     def handler(ctx: ContextSync) -> None:
         ctx.step.wait_for_event("w", event="app/c", timeout=timedelta(days=3))
 
-    deployed = Deployed(stage, handler, cancel=[Cancel(event="app/b")])
-    message = began(deployed)
+    listening = listener(stage, *SYSTEM)
+    deployed = Deployed(stage, handler, listening, cancel=[Cancel(event="app/b")])
+    message = began(deployed, data={"text": text})
     assert (rows(stage), schedules()) == (2, 1)
-    for table in (stage.settings.events_table,):
-        for item in client("dynamodb").scan(TableName=table)["Items"]:
-            key = {name: item[name] for name in ("pk", "sk")}
-            client("dynamodb").delete_item(TableName=table, Key=key)
+    forget_events(stage)
     cancel(stage, deployed.run_of(message))
     [wake] = stage.messages(deployed.function)
     assert deployed.handle(wake) == []
     assert reason_of(stage, deployed.run_of(message)) == "cancelled: by a test"
     assert (rows(stage), schedules()) == (0, 0)
+    payloads = stage.store.payloads
+    told = [m.with_body(payloads) for m in stage.messages(listening)]
+    assert sorted(event.name for event in told) == sorted(SYSTEM[:2])
+    assert [event.event.data["event"]["data"] for event in told] == [{"text": text}] * 2
+    assert deployed.handle(wake) == [], "whatever wakes it later"
+    assert stage.messages(listening) == []
+    assert stage.dead(deployed.function) == []
+
+
+def test_a_run_of_a_cron_whose_event_is_gone_is_cancelled_and_that_is_told(stage: Stage) -> None:
+    listening = listener(stage, *SYSTEM)
+    deployed = Deployed(stage, sleeper, listening, trigger=TriggerCron(cron="0 9 * * *"))
+    for found in client("scheduler").list_schedules()["Schedules"]:
+        client("scheduler").delete_schedule(Name=found["Name"], GroupName=found["GroupName"])
+    tick = CronMessage("0 9 * * *", ENV, stage.clock.ms // 60_000 * 60_000)
+    deployed.worker.engine.handle(tick, stage.clock.ms + 60_000)
+    [item] = client("dynamodb").scan(TableName=stage.settings.runs_table)["Items"]
+    run = stage.runs.run_of(ENV, item)
+    forget_events(stage)
+    cancel(stage, run)
+    [wake] = stage.messages(deployed.function)
+    assert deployed.handle(wake) == []
+    ended = stage.runs.get(ENV, run.id)
+    assert ended is not None
+    assert reason_of(stage, ended)
+    assert sorted(m.event.name for m in stage.messages(listening)) == sorted(SYSTEM[:2])
+
+
+def test_who_invoked_a_run_whose_event_is_gone_is_told(stage: Stage) -> None:
+    child, parent, message, invoked = caller_and_called(stage)
+    forget_events(stage)
+    cancel(stage, child.run_of(invoked))
+    [wake] = stage.messages(child.function)
+    assert child.handle(wake) == []
+    [told] = stage.messages(parent.function)
+    assert parent.handle(told) == []
+    run = parent.run_of(message)
+    assert run.status == Status.COMPLETED
+    assert "was cancelled" in str(stage.runs.output_of(run))
+
+
+def test_a_cancellation_without_an_event_waits_for_the_message_that_has_it(stage: Stage) -> None:
+    def handler(ctx: ContextSync) -> None:
+        ctx.step.sleep("short", timedelta(minutes=10))
+        ctx.step.run("never", lambda: None)
+
+    listening = listener(stage, *SYSTEM)
+    deployed = Deployed(stage, handler, listening)
+    message = began(deployed)
+    [later] = waiting(stage, deployed.function)
+    forget_events(stage)
+    cancel(stage, deployed.run_of(message))
+    [wake] = stage.messages(deployed.function)
+    assert deployed.handle(wake) != [], "the run's own message is in the queue"
+    assert deployed.run_of(message).status == Status.RUNNING
+    stage.clock.advance(seconds=600)
+    assert deployed.handle(later) == []
+    assert reason_of(stage, deployed.run_of(message))
+    assert sorted(m.event.name for m in stage.messages(listening)) == sorted(SYSTEM[:2])
+    assert deployed.handle(wake) == []
+    assert stage.dead(deployed.function) == []
+
+
+def test_a_run_that_has_no_message_left_ends_without_its_event(stage: Stage) -> None:
+    deployed = Deployed(stage, sleeper)
+    message = began(deployed)
+    waiting(stage, deployed.function)
+    forget_events(stage)
+    cancel(stage, deployed.run_of(message))
+    [wake] = stage.messages(deployed.function)
+    assert deployed.handle(wake) == []
+    assert reason_of(stage, deployed.run_of(message))
 
 
 # --- by an event ----------------------------------------------------------------------------------
@@ -353,11 +438,92 @@ def test_a_run_that_is_due_later_is_cancelled_by_an_event(stage: Stage) -> None:
     assert reason_of(stage, deployed.run_of(message))
 
 
+def test_a_run_that_is_due_later_looks_for_events_of_its_beginning_alone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = cancelled_by(stage)
+    began_ms = stage.clock.ms
+    message = began(deployed, ts=began_ms + 30 * DAY_MS)
+    match(stage)
+    looks: list[tuple[int, int]] = []
+    named = StoredEvents.named
+
+    def noted(events: Any, env: str, name: str, first_ms: int, last_ms: int) -> Any:
+        looks.append((first_ms, last_ms))
+        return named(events, env, name, first_ms, last_ms)
+
+    monkeypatch.setattr(StoredEvents, "named", noted)
+    stage.clock.ms = began_ms + 30 * DAY_MS
+    [later] = waiting(stage, deployed.function)
+    assert deployed.handle(later) == []
+    assert deployed.run_of(message).status == Status.RUNNING
+    settle(stage, deployed)
+    assert looks, "the worker that recorded it may have died before it asked for them"
+    assert set(looks) == {(began_ms, began_ms + LOOK_AGAIN_S * 1000)}
+    stage.send({"name": "app/b"})
+    settle(stage, deployed)
+    assert reason_of(stage, deployed.run_of(message))
+
+
 def test_a_run_that_ends_by_itself_listens_no_more(stage: Stage) -> None:
     deployed = cancelled_by(stage, handler=lambda ctx: "done")
     message = began(deployed)
     assert deployed.run_of(message).status == Status.COMPLETED
     assert rows(stage) == 0
+
+
+@pytest.mark.parametrize("names", [["app/c", "app/b"], ["app/b"], ["app/d"], []], ids=str)
+def test_a_run_listens_no_more_when_a_deployment_changed_what_cancels_it(
+    stage: Stage, names: list[str]
+) -> None:
+    before = cancelled_by(stage, Cancel(event="app/b"), Cancel(event="app/c"))
+    message = began(before)
+    assert rows(stage) == 2
+    after = Deployed(stage, sleeper, cancel=[Cancel(event=name) for name in names])
+    assert after.drive() > 0
+    assert after.run_of(message).status == Status.COMPLETED
+    assert rows(stage) == 0
+
+
+def test_a_run_that_ends_while_another_worker_begins_to_listen_listens_no_more(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = cancelled_by(stage)
+    message = deployed.send(ts=stage.clock.ms + DAY_MS)
+    put = WaitStore.put
+
+    def cancelled_before(waits: WaitStore, wait: Wait) -> None:
+        if not deployed.run_of(message).has_ended:
+            cancel(stage, deployed.run_of(message))
+            assert deployed.handle(*stage.messages(deployed.function)) == []
+            assert deployed.run_of(message).has_ended
+        put(waits, wait)
+
+    monkeypatch.setattr(WaitStore, "put", cancelled_before)
+    assert deployed.handle(message) == []
+    assert reason_of(stage, deployed.run_of(message))
+    assert rows(stage) == 0
+
+
+def test_of_two_messages_of_a_run_that_is_due_one_listens(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = cancelled_by(stage, handler=lambda ctx: "done")
+    message = deployed.send(ts=stage.clock.ms + DAY_MS)
+    put, others = WaitStore.put, [_die, lambda: deployed.handle(message)]
+
+    def other_first(waits: WaitStore, wait: Wait) -> None:
+        if others:
+            others.pop(0)()
+        put(waits, wait)
+
+    monkeypatch.setattr(WaitStore, "put", other_first)
+    with pytest.raises(ProcessDied):
+        deployed.worker.engine.handle(message, stage.clock.ms + 60_000)
+    stage.clock.ms += DAY_MS
+    assert deployed.handle(message) == []
+    assert deployed.run_of(message).status == Status.COMPLETED
+    assert (rows(stage), others) == (0, [])
 
 
 def test_a_worker_that_dies_before_it_listens_does_so_later(
@@ -532,7 +698,8 @@ def test_cancelled_runs_of_the_event_of_cancellation_announce_no_other(stage: St
     assert [m.event.name for m in stage.messages(listening)] == ["inngest/function.finished"]
 
 
-def test_who_invoked_it_is_told(stage: Stage) -> None:
+def caller_and_called(stage: Stage) -> tuple[Deployed, Deployed, EventMessage, EventMessage]:
+    """The function that is invoked, its caller, and their messages; both runs wait."""
     child = Deployed(stage, sleeper, fn_id="child", trigger=[])
 
     def handler(ctx: ContextSync) -> str:
@@ -546,6 +713,11 @@ def test_who_invoked_it_is_told(stage: Stage) -> None:
     message = began(parent)
     [invoked] = stage.messages(child.function)
     assert child.handle(invoked) == []
+    return child, parent, message, invoked
+
+
+def test_who_invoked_it_is_told(stage: Stage) -> None:
+    child, parent, message, invoked = caller_and_called(stage)
     cancel(stage, child.run_of(invoked))
     settle(stage, child, parent)
     run = parent.run_of(message)

@@ -14,8 +14,7 @@ from tests.aws.conftest import ENV, Stage, batch
 from tidegate.aws import client
 from tidegate.context import ContextSync
 from tidegate.cron import TriggerCron
-from tidegate.event import Event
-from tidegate.event_model import EventModel
+from tidegate.event_model import Event, EventModel
 from tidegate.function import Function, make_function
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
 from tidegate.message import CronMessage, decode_message

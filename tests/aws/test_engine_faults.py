@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -25,9 +25,13 @@ from tests.aws.deployed import (
 )
 from tidegate.aws import client
 from tidegate.context import ContextSync
+from tidegate.effect import RunComplete, RunEffect
 from tidegate.errors import PlatformError
+from tidegate.event_model import Event
+from tidegate.host import Host
+from tidegate.journal import Journal
 from tidegate.message import EventMessage
-from tidegate.run import Status
+from tidegate.run import Run, Status
 from tidegate.run_store import RunStore
 
 
@@ -65,6 +69,90 @@ def test_run_whose_workers_all_die_fails(stage: Stage, monkeypatch: pytest.Monke
     run = deployed.run_of(message)
     assert run.status == Status.FAILED
     assert "WorkerDied" in (run.output or "")
+
+
+@pytest.mark.parametrize("kind", ["run", "sleep", "wait"])
+@pytest.mark.parametrize("retries", [1, 2])
+def test_each_completed_step_gives_a_run_whose_workers_die_its_attempts_back(
+    stage: Stage, retries: int, kind: str
+) -> None:
+    deaths: list[int] = []
+
+    def handler(ctx: ContextSync) -> str:
+        for number in range(4):
+            if kind == "run":
+                ctx.step.run(f"step {number}", work, stage)
+            elif kind == "sleep":
+                ctx.step.sleep(f"rest {number}", 60_000)
+            else:
+                ctx.step.wait_for_event(f"wait {number}", event="app/never", timeout=60_000)
+            if deaths.count(number) < retries:
+                deaths.append(number)
+                return "dies"
+        return "done"
+
+    deployed = dying(Deployed(stage, handler, retries=retries))
+    message = deployed.send()
+    drive_through_deaths(deployed, message)
+    assert len(deaths) == 4 * retries
+    assert deployed.run_of(message).output == '"done"'
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_that_is_stuck_behind_its_steps_fails_after_all_its_attempts(
+    stage: Stage, fails: bool
+) -> None:
+    attempts: list[int] = []
+
+    def handler(ctx: ContextSync) -> str:
+        ctx.step.run("step", work, stage)
+        attempts.append(ctx.attempt)
+        if fails and len(attempts) == 1:
+            raise ValueError("what fails behind the step counts, too")
+        return "dies"
+
+    deployed = dying(Deployed(stage, handler, retries=2))
+    message = deployed.send()
+    drive_through_deaths(deployed, message)
+    assert attempts == [0, 1, 2]
+    assert "WorkerDied" in (deployed.run_of(message).output or "")
+
+
+def work(stage: Stage) -> None:
+    stage.clock.advance(seconds=1)
+
+
+@dataclass(frozen=True)
+class DyingHost:
+    """Calls a function in a process that dies when it returns "dies"."""
+
+    host: Host
+
+    def call(self, run: Run, event: Event, journal: Journal) -> RunEffect:
+        effect = self.host.call(run, event, journal)
+        if isinstance(effect, RunComplete) and effect.output == '"dies"':
+            raise ProcessDied
+        return effect
+
+
+def dying(deployed: Deployed) -> Deployed:
+    engine = deployed.worker.engine
+    engine = replace(engine, host=DyingHost(engine.host))
+    deployed.worker = replace(deployed.worker, engine=engine)
+    return deployed
+
+
+def drive_through_deaths(deployed: Deployed, message: EventMessage) -> None:
+    """Handle a run's message until the run has ended, each dead worker's lease kept in time."""
+    clock = deployed.stage.clock
+    for _ in range(100):
+        with contextlib.suppress(ProcessDied):
+            deployed.handle(message)
+        run = deployed.run_of(message)
+        if run.has_ended:
+            return
+        clock.ms = max(clock.ms, run.due_ms or 0, run.lease_until_ms)
+    raise AssertionError("it never ends")
 
 
 def test_retry_that_was_recorded_but_not_sent_is_sent(

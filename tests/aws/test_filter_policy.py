@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tests.aws.conftest import ENV, Stage
 from tidegate.aws import client
 from tidegate.event import check_events
+from tidegate.event_pattern import filter_policy
 from tidegate.function import MAX_TRIGGERS, Function, make_function
 from tidegate.ids import Seed
-from tidegate.trigger import TriggerEvent, filter_policy
+from tidegate.trigger import TriggerEvent
 
 # Few letters, so that names and triggers meet; case, accents and what is special elsewhere. No
 # double quote: moto reads a value that is JSON as JSON, and so takes the name `"A"` for `A`.

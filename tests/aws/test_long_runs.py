@@ -9,12 +9,15 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 
 from tests.aws.conftest import Stage
-from tests.aws.deployed import Deployed, match, settle, waiting
+from tests.aws.deployed import Deployed, listener, match, settle, waiting
 from tidegate.aws import client
 from tidegate.context import ContextSync
 from tidegate.cron import TriggerCron
+from tidegate.manifest import bucket_lifecycle_days
 from tidegate.message import CronMessage, decode_message
+from tidegate.payload import PayloadStore
 from tidegate.run import Status
+from tidegate.schedule import Delivery
 from tidegate.trigger import TriggerEvent
 
 DAY = timedelta(days=1)
@@ -37,6 +40,15 @@ def forget_event_bodies(stage: Stage) -> None:
     bucket = stage.settings.bucket
     for found in client("s3").list_objects_v2(Bucket=bucket, Prefix="events/")["Contents"]:
         client("s3").delete_object(Bucket=bucket, Key=found["Key"])
+
+
+def forget_what_is_old(stage: Stage, written_ms: dict[str, int]) -> None:
+    """Delete the objects whose time is over, as the bucket's lifecycle rules do."""
+    bucket, days = stage.settings.bucket, bucket_lifecycle_days(stage.settings.retention_days)
+    for found in client("s3").list_objects_v2(Bucket=bucket).get("Contents", []):
+        folder = found["Key"].partition("/")[0]
+        if written_ms[found["Key"]] + days[folder] * DAY_MS <= stage.clock.ms:
+            client("s3").delete_object(Bucket=bucket, Key=found["Key"])
 
 
 def waits_long(ctx: ContextSync) -> str:
@@ -121,11 +133,72 @@ def test_a_message_that_resumes_a_run_starts_none_when_that_is_long_over(
     assert client("dynamodb").scan(TableName=stage.settings.runs_table)["Items"] == []
 
 
+def test_a_schedule_that_is_made_behind_the_cancellation_changes_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run can be taken, and ended, as soon as its record says that it waits."""
+    listening = listener(stage, "inngest/function.cancelled", "inngest/function.finished")
+    deployed = Deployed(stage, lambda ctx: ctx.step.sleep("long", 60 * DAY), listening)
+    message = deployed.send()
+    at = Delivery.at
+
+    def cancelled_before(delivery: Delivery, *arguments: Any) -> None:
+        if deployed.run_of(message).cancel_reason is None:
+            stage.canceller.cancel("dev", deployed.run_of(message).id, "by a test")
+            assert deployed.handle(*stage.messages(deployed.function)) == []
+            assert deployed.run_of(message).status == Status.CANCELLED
+        at(delivery, *arguments)
+
+    monkeypatch.setattr(Delivery, "at", cancelled_before)
+    assert deployed.handle(message) == []
+    assert len(schedules()) == 1, "it was made when nobody could recall it any more"
+    assert len(stage.messages(listening)) == 2
+    ended = deployed.run_of(message)
+    stage.clock.advance(days=60)
+    forget_what_is_over(stage)
+    [late] = waiting(stage, deployed.function)
+    assert deployed.handle(late) == []
+    assert deployed.run_of(message) == ended
+    assert stage.messages(listening) == [], "those that were started by the end may be forgotten"
+    assert stage.dead(deployed.function) == []
+
+
 def timeouts_message() -> Any:
 
     [name] = schedules()
     found = client("scheduler").get_schedule(Name=name, GroupName="tidegate")
     return decode_message(found["Target"]["Input"])
+
+
+def test_a_large_output_is_kept_through_all_sleeps(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+
+    def handler(ctx: ContextSync) -> int:
+        text = ctx.step.run("text", lambda: ran.append(1) or "x" * 100_000)
+        for _ in range(4):
+            ctx.step.sleep("long", 366 * DAY)
+        return len(text)
+
+    written_ms: dict[str, int] = {}
+    put = PayloadStore.put
+
+    def noted(payloads: PayloadStore, key: str, text: str) -> None:
+        written_ms[key] = stage.clock.ms
+        put(payloads, key, text)
+
+    monkeypatch.setattr(PayloadStore, "put", noted)
+    deployed = Deployed(stage, handler)
+    message = deployed.send()
+    deployed.handle(message)
+    for _ in range(4):
+        stage.clock.ms = deployed.run_of(message).due_ms or 0
+        forget_what_is_old(stage, written_ms)
+        forget_what_is_over(stage)
+        assert deployed.handle(*waiting(stage, deployed.function)) == []
+    run = deployed.run_of(message)
+    assert (run.status, run.output, ran) == (Status.COMPLETED, "100000", [1])
 
 
 def test_a_sleep_that_is_over_is_kept_through_the_next_one(stage: Stage) -> None:

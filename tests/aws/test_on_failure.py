@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,10 +19,12 @@ from tests.aws.deployed import (
     function_of,
     listener,
     settle,
+    waiting,
 )
 from tests.aws.rest import Rest, load_handler
-from tidegate import Context, ContextSync, NonRetriableError
-from tidegate.event import Event
+from tidegate import Context, ContextSync, InvokeError, NonRetriableError, TriggerEvent
+from tidegate.aws import client
+from tidegate.event_model import Event
 from tidegate.function import Function
 from tidegate.run import Status
 
@@ -142,3 +146,90 @@ def test_the_rest_api_lists_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) ->
             "expression": "event.data.function_id == 'test-f'",
         }
     ]
+
+
+# --- runs whose large event is gone ---------------------------------------------------------------
+
+
+def lose_bodies(stage: Stage) -> None:
+    bucket = stage.settings.bucket
+    for found in client("s3").list_objects_v2(Bucket=bucket)["Contents"]:
+        client("s3").delete_object(Bucket=bucket, Key=found["Key"])
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_invoked_run_whose_large_event_is_gone_fails_and_tells(
+    stage: Stage, begun: bool
+) -> None:
+    def child_handler(ctx: ContextSync) -> None:
+        ctx.step.sleep("rest", timedelta(days=3))
+
+    def handler(ctx: ContextSync) -> str:
+        try:
+            ctx.step.invoke("call", function=child_function, data={"text": "x" * 100_000})
+        except InvokeError as error:
+            return error.name
+        return "not told"
+
+    child_function = function_of(child_handler, fn_id="child", trigger=[], on_failure=counting([]))
+    function = function_of(handler)
+    child, failure, parent = Deployed.all(
+        stage, child_function, failure_of(child_function), function
+    )
+    message = parent.send()
+    assert parent.handle(message) == []
+    [invoked] = stage.messages(child.function)
+    if begun:
+        assert child.handle(invoked) == []
+        stage.clock.advance(days=3)
+        [invoked] = waiting(stage, child.function)
+    lose_bodies(stage)
+    assert child.handle(invoked) == []
+    run = child.run_of(invoked)
+    assert "EventGone" in (run.output or "")
+    assert len(stage.dead(child.function)) == 1
+    [told] = stage.messages(failure.function)
+    assert (told.event.event.data["run_id"], told.event.event.data["error"]["name"]) == (
+        run.id,
+        "EventGone",
+    )
+    assert told.event.event.data["event"]["name"] == "inngest/function.invoked"
+    settle(stage, parent)
+    assert json.loads(parent.run_of(message).output or "") == "EventGone"
+
+
+@pytest.mark.parametrize("expression", [None, "event.data.text != ''"])
+def test_a_large_event_that_is_gone_before_its_run_starts_fails_it_if_it_surely_would(
+    stage: Stage, expression: str | None
+) -> None:
+    function = function_of(
+        counting([]),
+        trigger=TriggerEvent(event="app/a", expression=expression),
+        on_failure=counting([]),
+    )
+    main, failure = deployed(stage, function)
+    message = main.send(data={"text": "x" * 100_000})
+    lose_bodies(stage)
+    assert main.handle(message) == []
+    assert len(stage.dead(function)) == 1
+    is_sure = expression is None
+    assert len(stage.messages(failure.function)) == is_sure
+    assert main.handle(replace(message, resumes=True)) == []
+    assert len(client("dynamodb").scan(TableName=stage.settings.runs_table)["Items"]) == is_sure
+
+
+def test_a_worker_that_dies_before_it_tells_of_an_event_that_is_gone_does_so_later(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = function_of(counting([]), on_failure=counting([]))
+    main, failure = deployed(stage, function)
+    message = main.send(data={"text": "x" * 100_000})
+    lose_bodies(stage)
+    with monkeypatch.context() as patch:
+        dies(patch, "sns.publish_batch")
+        with pytest.raises(ProcessDied):
+            main.worker.engine.handle(message, stage.clock.ms + 60_000)
+    assert main.run_of(message).status == Status.FAILED
+    assert stage.messages(failure.function) == []
+    assert main.handle(message) == []
+    assert len(stage.messages(failure.function)) == 1

@@ -256,6 +256,23 @@ def test_a_rerun_sleeps_waits_invokes_and_is_retried(stage: Stage, asked: Ask) -
     assert client("dynamodb").scan(TableName=stage.settings.waits_table)["Items"] == []
 
 
+def test_a_rerun_that_sleeps_is_cancelled_at_once_and_no_other_run(
+    stage: Stage, asked: Ask
+) -> None:
+    def handler(ctx: ContextSync) -> None:
+        ctx.step.sleep("rest", timedelta(days=3))
+
+    one = asked(handler)
+    first = one.ran()
+    one.deployed.drive()
+    second, third = one.again(one.now(first.id)), one.again(one.now(first.id))
+    one.rest.delete(f"/v1/runs/{second.id}")
+    settle(stage, one.deployed)
+    assert one.now(second.id).status == Status.CANCELLED
+    assert one.now(third.id) == third
+    assert one.now(first.id).status == Status.COMPLETED
+
+
 def test_a_rerun_is_cancelled_by_a_call_also_when_its_event_is_gone(
     stage: Stage, asked: Ask
 ) -> None:
@@ -330,6 +347,24 @@ def test_neither_idempotency_nor_triggers_hold_a_rerun_back(stage: Stage, asked:
     )
     one.deployed = Deployed.all(stage, picky)[0]
     assert one.again(first).status == Status.COMPLETED
+    assert len(calls) == 3
+
+
+def test_a_rerun_needs_its_original_no_longer(stage: Stage, asked: Ask) -> None:
+    """Nor may another event's claim of the idempotency key hold it back then."""
+    calls: list[str] = []
+
+    def handler(ctx: ContextSync) -> None:
+        calls.append(ctx.run_id)
+
+    one = asked(handler, idempotency="event.data.key")
+    first = one.ran(data={"key": "k"})
+    stage.clock.advance(hours=25)
+    one.ran(data={"key": "k"})
+    made = one.ask(first.id).data
+    client("dynamodb").delete_item(TableName=stage.settings.runs_table, Key=item_key(ENV, first.id))
+    settle(stage, one.deployed)
+    assert one.now(made["run_id"]).status == Status.COMPLETED
     assert len(calls) == 3
 
 
@@ -514,6 +549,20 @@ def test_the_copies_are_kept_as_long_as_the_new_run(stage: Stage, asked: Ask) ->
     second = one.again(first, "three")
     record = stage.steps.load(second)[StepId("one").hashed]
     assert record.kept_ms >= second.queued_ms + stage.settings.retention_s * 1000 - 1000
+
+
+def test_a_rerun_whose_event_is_lost_on_its_way_fails(stage: Stage, asked: Ask) -> None:
+    one = asked(broken)
+    first = one.ran(data={"pad": "x" * 200_000})
+    made = one.ask(first.id).data
+    bucket = stage.settings.bucket
+    for found in client("s3").list_objects_v2(Bucket=bucket)["Contents"]:
+        client("s3").delete_object(Bucket=bucket, Key=found["Key"])
+    one.deployed.handle(*stage.messages(one.deployed.function))
+    run = one.now(made["run_id"])
+    assert (run.status, run.original_run_id) == (Status.FAILED, first.id)
+    assert one.output(run)["name"] == "EventGone"
+    assert one.now(first.id).attempt == first.attempt
 
 
 def test_there_is_no_such_step(stage: Stage, asked: Ask) -> None:

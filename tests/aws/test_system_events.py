@@ -21,7 +21,7 @@ from tests.aws.deployed import (
 )
 from tidegate.context import Context, ContextSync
 from tidegate.errors import NonRetriableError
-from tidegate.event import Event
+from tidegate.event_model import Event
 from tidegate.run import Status
 from tidegate.trigger import TriggerEvent
 

@@ -650,3 +650,34 @@ def test_an_event_whose_id_has_another_time_is_not_lost(
     stage.send({"name": "app/b", "data": {"n": 1}}, seed=seed)
     settle(stage, deployed)
     assert output(deployed, message)["data"] == {"n": 1}
+
+
+def test_what_lost_a_race_does_not_shorten_the_wait_for_a_retry(stage: Stage) -> None:
+    tried_ms: list[int] = []
+
+    def waits(ctx: ContextSync) -> None:
+        ctx.step.wait_for_event("loser", event="app/b", timeout=timedelta(days=1))
+
+    def handler(ctx: ContextSync) -> str:
+        branches = (lambda: waits(ctx), lambda: ctx.step.run("winner", lambda: 1))
+        ctx.group.parallel(branches, ParallelMode.RACE)
+        tried_ms.append(stage.clock.ms)
+        if len(tried_ms) < 3:
+            raise ValueError("again")
+        return "done"
+
+    deployed = Deployed(stage, handler)
+    message = deployed.send()
+    assert deployed.handle(message) == []
+    for _ in range(2):
+        retry_ms = deployed.run_of(message).due_ms
+        assert retry_ms is not None
+        assert retry_ms >= stage.clock.ms + 15_000
+        stage.clock.advance(seconds=1)
+        stage.send({"name": "app/b"})
+        settle(stage, deployed)
+        assert deployed.run_of(message).due_ms == retry_ms
+        stage.clock.ms = retry_ms
+        deployed.handle_due()
+        assert tried_ms[-1] == retry_ms
+    assert deployed.run_of(message).output == '"done"'

@@ -9,13 +9,21 @@ from pathlib import Path
 import pytest
 
 from bench import bill
+from bench.bill_page import pages
 from bench.figure import Figure
-from bench.scenarios import Bill, billed, fan_out, function, wait
+from bench.scenarios import Bill, billed, function, wait
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def bills() -> dict[str, Bill]:
     return {name: make() for name, make in bill.COUNTED.items()}
+
+
+@pytest.fixture(scope="module")
+def all_bills(bills: dict[str, Bill]) -> dict[str, Bill]:
+    return bills | {name: make() for name, make in bill.OTHERS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +69,15 @@ def test_short_steps_do_not_ask_whether_their_run_is_cancelled(bills: dict[str, 
     assert bills[bill.THREE_STEPS].read_units(stage="worker") == 0
 
 
-def test_functions_that_do_not_want_an_event_cost_nothing(bills: dict[str, Bill]) -> None:
-    assert fan_out(10).dollars_per_million() == bills[bill.PLAIN].dollars_per_million()
+def test_functions_that_do_not_want_an_event_cost_nothing(all_bills: dict[str, Bill]) -> None:
+    costs = {one.dollars_per_million() for name, one in all_bills.items() if "fan-out" in name}
+    assert costs == {all_bills[bill.PLAIN].dollars_per_million()}
+
+
+def test_the_page_shows_what_is_counted(all_bills: dict[str, Bill]) -> None:
+    page = (ROOT / "docs" / "performance.md").read_text()
+    for what, table in pages(all_bills).items():
+        assert table in page, f"{what}: run python -m bench.bill_page and paste it"
 
 
 def test_a_wait_is_met_before_it_times_out() -> None:
@@ -73,7 +88,7 @@ def test_a_wait_is_met_before_it_times_out() -> None:
 
 
 def test_what_an_idle_queue_has_is_what_is_deployed() -> None:
-    snapshot = json.loads((Path(__file__).parents[1] / "infra" / "snapshot.json").read_text())
+    snapshot = json.loads((ROOT / "tests" / "infra" / "snapshot.json").read_text())
     kinds = Counter(resource["Type"] for resource in snapshot["Resources"].values())
     polled = kinds["AWS::Lambda::EventSourceMapping"]
     assert kinds["AWS::CloudWatch::Alarm"] == bill.ALARMS_A_QUEUE * polled

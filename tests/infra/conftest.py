@@ -11,8 +11,7 @@ import pytest
 
 import infra  # noqa: F401 - names the Node that the CDK starts, so it comes before the CDK
 from tidegate.cron import TriggerCron
-from tidegate.manifest import CronManifest, FunctionManifest, Manifest
-from tidegate.trigger import TriggerEvent
+from tidegate.manifest import CronManifest, FunctionManifest, Manifest, TriggerManifest
 
 if TYPE_CHECKING:
     from aws_cdk.assertions import Template
@@ -24,7 +23,7 @@ RESERVE = FunctionManifest(
     app_id="warehouse",
     name="Reserve stock",
     module="warehouse",
-    triggers=(TriggerEvent(event="shop/order.placed"),),
+    triggers=(TriggerManifest(event="shop/order.placed"),),
     retries=4,
     timeout_s=120,
 )
@@ -34,9 +33,9 @@ AUDIT = FunctionManifest(
     name="Audit",
     module="warehouse",
     triggers=(
-        TriggerEvent(event="shop/*"),
-        TriggerEvent(event="billing/invoice.*"),
-        TriggerEvent(event="user/created"),
+        TriggerManifest(event="shop/*"),
+        TriggerManifest(event="billing/invoice.*"),
+        TriggerManifest(event="user/created"),
     ),
     retries=0,
     timeout_s=900,

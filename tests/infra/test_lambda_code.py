@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,7 @@ def test_an_app_in_a_package_is_copied_whole(
     (package / "receive.py").write_text("import depot.stock\n")
     (package.parent / "stock.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
-    function = manifest.functions[0].model_copy(update={"module": "depot.orders.receive"})
+    function = replace(manifest.functions[0], module="depot.orders.receive")
     folder = bundle.__wrapped__(Manifest(functions=(function,)), ("depot.orders",))
     assert {"depot/stock.py", "depot/orders/receive.py"} <= set(files(folder))
 

@@ -86,6 +86,7 @@ def worker(function: str) -> dict[str, set[str]]:
         "arn:AWS::Partition:scheduler:AWS::Region:AWS::AccountId:schedule/SchedulesGroup/*": {
             "scheduler:CreateSchedule",
             "scheduler:DeleteSchedule",
+            "scheduler:GetSchedule",
         },
         "SchedulesRole": {"iam:PassRole"},
         f"{function}WorkerLogs": LOGS,

@@ -219,10 +219,11 @@ def test_what_cannot_be_delivered_is_left_in_the_dead_letter_queue(
         assert any("QueuePolicy" in name for name in subscription["DependsOn"])
 
 
-def test_only_workers_may_send_themselves_messages_without_end(dev: Template) -> None:
+def test_only_who_reads_a_queue_may_send_itself_messages_without_end(dev: Template) -> None:
+    reads_a_queue = ("functions.worker", "functions.matcher")
     for function in properties(dev, "AWS::Lambda::Function").values():
-        is_worker = function["Handler"].startswith("functions.worker")
-        assert function["RecursiveLoop"] == ("Allow" if is_worker else "Terminate")
+        may = function["Handler"].startswith(reads_a_queue)
+        assert function["RecursiveLoop"] == ("Allow" if may else "Terminate")
 
 
 def test_alarms_watch_dead_letters_and_age(dev: Template, manifest: Manifest) -> None:
@@ -299,8 +300,10 @@ def test_the_matcher_is_told_where_things_are(dev: Template) -> None:
     assert plain(environment) == {
         "TIDEGATE_BUCKET": "StoragePayloads",
         "TIDEGATE_EVENTS_TABLE": "StorageEvents",
+        "TIDEGATE_JOBS_TABLE": "StorageJobs",
         "TIDEGATE_LOG_LEVEL": "INFO",
         "TIDEGATE_MANIFEST": "/var/task/manifest.json",
+        "TIDEGATE_MATCHER_QUEUE_URL": "WaitsQueue",
         "TIDEGATE_RETENTION_DAYS": "7",
         "TIDEGATE_RUNS_TABLE": "StorageRuns",
         "TIDEGATE_STEPS_TABLE": "StorageSteps",
@@ -319,11 +322,15 @@ def test_the_rest_api_is_told_where_things_are(dev: Template) -> None:
         "TIDEGATE_AUTH": "keys",
         "TIDEGATE_BUCKET": "StoragePayloads",
         "TIDEGATE_EVENTS_TABLE": "StorageEvents",
+        "TIDEGATE_JOBS_TABLE": "StorageJobs",
         "TIDEGATE_KEYS_TABLE": "StorageKeys",
         "TIDEGATE_LOG_LEVEL": "INFO",
         "TIDEGATE_MANIFEST": "/var/task/manifest.json",
+        "TIDEGATE_MATCHER_QUEUE_URL": "WaitsQueue",
+        "TIDEGATE_MAX_REQUEST_BYTES": "524288",
         "TIDEGATE_RETENTION_DAYS": "7",
         "TIDEGATE_RUNS_TABLE": "StorageRuns",
+        "TIDEGATE_STEPS_TABLE": "StorageSteps",
         "TIDEGATE_TOPIC_ARN": "Events",
     }
 

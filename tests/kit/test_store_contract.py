@@ -87,7 +87,12 @@ def test_a_run_is_recorded_once(backend: Backend) -> None:
 
 def test_a_scheduled_run_is_recorded_as_it_is(backend: Backend) -> None:
     run = leased(
-        status=Status.SCHEDULED, started_ms=None, due_ms=NOW_MS + 9, lease="", lease_until_ms=0
+        status=Status.SCHEDULED,
+        started_ms=None,
+        due_ms=NOW_MS + 9,
+        lease="",
+        lease_until_ms=0,
+        cancels=("app/b", "app/c"),
     )
     backend.runs.create(run)
     assert backend.runs.get(run.env, run.id) == run
@@ -102,14 +107,21 @@ def test_one_of_many_records_a_run(backend: Backend) -> None:
 
 
 def test_release_and_take(backend: Backend) -> None:
-    run = created(backend)
+    run = replace(created(backend, counted_ms=NOW_MS), counted_ms=NOW_MS + 400)
     assert backend.runs.release(run, NOW_MS + 500, attempt=1, failure=Failure("E", "no", "at"))
     waiting = backend.runs.get(run.env, run.id)
     assert waiting == replace(
-        run, attempt=1, lease="", lease_until_ms=0, due_ms=NOW_MS + 500, output=waiting.output
+        run,
+        attempt=1,
+        lease="",
+        lease_until_ms=0,
+        due_ms=NOW_MS + 500,
+        output=waiting.output,
+        backs_off=True,
     )
     assert failure_of(waiting.output) == Failure("E", "no", "at")
-    mine = replace(waiting, lease="next", lease_until_ms=NOW_MS + 9_000, due_ms=None)
+    changes = {"lease_until_ms": NOW_MS + 9_000, "counted_ms": NOW_MS + 600}
+    mine = replace(waiting, lease="next", due_ms=None, **changes)
     assert backend.runs.take(waiting, mine)
     assert backend.runs.get(run.env, run.id) == mine
 
@@ -121,7 +133,9 @@ def test_a_release_without_a_failure_keeps_the_last_one(backend: Backend) -> Non
     mine = replace(waiting, lease="next", due_ms=None)
     backend.runs.take(waiting, mine)
     assert backend.runs.release(mine, NOW_MS, attempt=0)
-    assert backend.runs.get(run.env, run.id).output == waiting.output
+    suspended = backend.runs.get(run.env, run.id)
+    assert suspended.output == waiting.output
+    assert (waiting.backs_off, suspended.backs_off) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -364,6 +378,20 @@ def test_events_reach_the_functions_that_they_trigger(backend: Backend) -> None:
     got = {message.event.internal_id for message in backend.take(LISTENER)}
     assert got == {one.internal_id for one in published[:2]}
     assert backend.take(SUBJECT) == []
+
+
+def test_what_is_to_come_much_later_can_be_told(backend: Backend) -> None:
+    message, due_ms = EventMessage.of(event()), backend.clock.ms + 3 * 86_400_000
+    name, queue = f"n{next(_numbers)}", backend.queue()
+    assert queue.arranged(due_ms, name) is None
+    queue.at(due_ms, message.encode(), name)
+    found = queue.arranged(due_ms, name)
+    assert found is not None
+    assert EventMessage.decode(found) == message
+    assert queue.arranged(due_ms + 1, name) is None
+    assert queue.arranged(due_ms, f"{name}x") is None
+    assert backend.take(SUBJECT) == [message]
+    assert queue.arranged(due_ms, name) is None
 
 
 @pytest.mark.parametrize("delay_ms", [-5_000, 60_000, 3 * 86_400_000])

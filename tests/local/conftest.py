@@ -11,8 +11,7 @@ from tidegate import registry
 from tidegate.aws import client
 from tidegate.cron import TriggerCron
 from tidegate.local.cloud import Cloud
-from tidegate.manifest import CronManifest, FunctionManifest, Manifest
-from tidegate.trigger import TriggerEvent
+from tidegate.manifest import CronManifest, FunctionManifest, Manifest, TriggerManifest
 
 _numbers = itertools.count()
 
@@ -37,7 +36,7 @@ def function():
             app_id="shop",
             name=function_id,
             module="shop",
-            triggers=tuple(TriggerEvent(event=event) for event in events),
+            triggers=tuple(TriggerManifest(event=event) for event in events),
             crons=tuple(CronManifest.of(TriggerCron(cron=cron)) for cron in crons),
             retries=retries,
             timeout_s=timeout_s,

@@ -14,7 +14,7 @@ from moto.sqs import models
 
 from tests.local.conftest import arn_of
 from tidegate.aws import client
-from tidegate.local import moto_gaps, moto_speed, sqs_speed
+from tidegate.local import dynamodb_speed, moto_gaps, moto_shortcut, moto_speed, sqs_speed
 
 
 def send(url, bodies, **options):
@@ -47,7 +47,8 @@ def counts(url):
 
 
 def test_moto_is_the_one_that_this_was_made_for():
-    made_for = {module.MOTO_VERSION for module in (moto_gaps, moto_speed, sqs_speed)}
+    modules = (dynamodb_speed, moto_gaps, moto_shortcut, moto_speed, sqs_speed)
+    made_for = {module.MOTO_VERSION for module in modules}
     assert made_for == {version("moto")}, (
         "compare what these modules override with what moto has now"
     )

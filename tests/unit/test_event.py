@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from tidegate.encoding import decode
 from tidegate.errors import RequestError
-from tidegate.event import CheckedEvent, Event, check_events, event_body, parse_events
+from tidegate.event import CheckedEvent, check_events, event_body, parse_events
+from tidegate.event_model import Event
 
 NOW = 1_760_000_000_000
 ULID = "01JQDAE4RQ0000000000000001"
@@ -46,7 +48,7 @@ def test_the_senders_own_objects_are_left_alone() -> None:
 def test_an_event_of_the_client_is_one_of_the_wire() -> None:
     event = Event(name="a", data={"n": 1}, user={"u": 1}, v="2")
     [checked] = check_events([event.model_dump()])
-    assert checked.incoming.model_dump() == event.model_dump()
+    assert asdict(checked.incoming) == event.model_dump()
 
 
 @pytest.mark.parametrize("field", ["name", "id", "v", "data", "user"])
@@ -61,6 +63,28 @@ def test_text_that_utf_8_cannot_say_is_refused_in_every_field(field: str) -> Non
 def test_python_values_that_are_no_json_are_refused(data: Any) -> None:
     with pytest.raises(RequestError, match=r"^events\[1\]: "):
         check_events([{"name": "a"}, {"name": "a", "data": data}])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "fault"),
+    [
+        ("ts", "1760000000000", "valid integer"),
+        ("ts", 1760000000000.0, "valid integer"),
+        ("ts", True, "valid integer"),
+        ("id", 1, "valid string"),
+        ("data", [], "valid dictionary"),
+        ("user", "", "valid dictionary"),
+        ("v", 2, "valid string"),
+    ],
+)
+def test_no_value_is_turned_into_another_type(field: str, value: Any, fault: str) -> None:
+    with pytest.raises(RequestError, match=rf"^events\[0\]: {field}: Input should be a {fault}$"):
+        check_events([{"name": "a", field: value}])
+
+
+def test_null_is_as_good_as_missing() -> None:
+    nulls = dict.fromkeys(("data", "id", "ts", "user", "v"))
+    assert check_events([{"name": "a", **nulls}]) == check_events([{"name": "a"}])
 
 
 def test_deep_data_is_refused_and_wide_data_is_not() -> None:

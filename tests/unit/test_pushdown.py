@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from tidegate.expression import Expression, compile_expression
-from tidegate.manifest import FunctionManifest, Manifest
+from tidegate.manifest import FunctionManifest, Manifest, TriggerManifest
 from tidegate.pushdown import MAX_ATTRIBUTES, attributes
-from tidegate.trigger import TriggerEvent
 
 ALWAYS = [{"exists": False}, "?"]
 
@@ -21,7 +20,7 @@ def manifest_of(*triggers: tuple[str, str | None], fn: str = "f") -> FunctionMan
         app_id="a",
         name=fn,
         module="m",
-        triggers=tuple(TriggerEvent(event=name, expression=text) for name, text in triggers),
+        triggers=tuple(TriggerManifest(event=name, expression=text) for name, text in triggers),
         retries=0,
         timeout_s=1,
         expressions=tuple(expressions),

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from tidegate.event_model import EventModel
-from tidegate.trigger import TriggerEvent, filter_policy
+from tidegate.event_pattern import filter_policy
+from tidegate.trigger import TriggerEvent
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from typing import Any
 from moto import mock_aws
 
 from tidegate.aws import client, forget_clients
-from tidegate.local import moto_gaps, moto_speed, sqs_speed
+from tidegate.local import dynamodb_speed, moto_gaps, moto_shortcut, moto_speed, sqs_speed
 from tidegate.local.environment import environment
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
 from tidegate.manifest import (
@@ -114,6 +114,7 @@ class Cloud:
     def start(self) -> None:
         """Start AWS and make what all functions share."""
         sqs_speed.install()
+        dynamodb_speed.install()
         moto_gaps.install()
         moto_speed.install()
         self._undo.enter_context(environment(_ENVIRONMENT))
@@ -123,6 +124,7 @@ class Cloud:
         self._undo.callback(forget_clients)
         for service in _SERVICES:
             moto_speed.leave_unsigned(client(service))
+            moto_shortcut.install(client(service))
         folder = self._undo.enter_context(TemporaryDirectory(prefix="tidegate-"))
         self.manifest_path = Path(folder) / "manifest.json"
         for table in TABLES:

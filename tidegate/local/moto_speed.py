@@ -1,7 +1,8 @@
 """Moto's calls made about a third cheaper, by not computing the same thing again and again.
 
 Made for moto 5.2.5. What is remembered are pure functions; walking over a parsed expression asks
-each node's class once instead of each node; and calls that never leave the process go unsigned.
+each node's class once instead of each node; and calls that never leave the process go unsigned,
+and always say the same of who calls.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ def install() -> None:
 
 
 def leave_unsigned(client: Any) -> None:
-    """Let a boto3 client, whose calls moto takes, sign nothing."""
+    """Let a boto3 client, whose calls moto takes, sign nothing, nor describe itself anew."""
     client.meta.events.register("choose-signer", lambda **_: botocore.UNSIGNED)
+    agent = client._user_agent_creator
+    agent.to_string = functools.cache(agent.to_string)
 
 
 def _remember(function: Callable[..., Any]) -> None:

@@ -79,6 +79,7 @@ class MemoryRuns:
                     stored,
                     status=new.status,
                     attempt=new.attempt,
+                    counted_ms=new.counted_ms,
                     lease=new.lease,
                     lease_until_ms=new.lease_until_ms,
                     started_ms=new.started_ms,
@@ -101,6 +102,8 @@ class MemoryRuns:
             if stored.cancel_reason is not None:
                 return False
             stored = replace(stored, attempt=attempt, lease="", lease_until_ms=0, due_ms=due_ms)
+            backs_off = failure is not None
+            stored = replace(stored, counted_ms=run.counted_ms, backs_off=backs_off)
             if failure is not None:
                 stored = replace(stored, output=encode(failure.as_dict()), output_key=None)
             self._put(stored)

@@ -18,8 +18,8 @@ from tidegate.errors import (
     InvokeTimeoutError,
     OutputError,
 )
-from tidegate.event import AcceptedEvent, Event, check_events
-from tidegate.event_model import EventModel, plain_events
+from tidegate.event import AcceptedEvent, check_events
+from tidegate.event_model import Event, EventModel, plain_events
 from tidegate.ids import Seed
 from tidegate.invocation import failure_memo
 from tidegate.run import Failure, Run

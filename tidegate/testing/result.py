@@ -9,7 +9,7 @@ from typing import Any
 
 from tidegate.encoding import decode, encode
 from tidegate.errors import TidegateError
-from tidegate.event import Event
+from tidegate.event_model import Event
 from tidegate.function import Function
 from tidegate.run import Failure, Run, Status, failure_of
 from tidegate.step import Op, StepRecord, StepState

@@ -10,8 +10,8 @@ from typing import Any
 from tidegate.admission import Admission
 from tidegate.engine import Engine
 from tidegate.errors import ConfigurationError, TidegateError
-from tidegate.event import Event, check_events
-from tidegate.event_model import plain_events
+from tidegate.event import check_events
+from tidegate.event_model import Event, plain_events
 from tidegate.function import MAX_RETRIES, Function
 from tidegate.ids import Seed, run_id_of
 from tidegate.manifest import Manifest

@@ -9,8 +9,8 @@ from typing import Any
 
 from tidegate.effect import Invoke
 from tidegate.errors import ConfigurationError
-from tidegate.event import AcceptedEvent, Event
-from tidegate.event_model import EventModel, Sendable, plain_events
+from tidegate.event import AcceptedEvent
+from tidegate.event_model import Event, EventModel, Sendable, plain_events
 from tidegate.function import Function
 from tidegate.ids import derived_ulid
 from tidegate.invocation import INVOKED, invoked_event

@@ -72,6 +72,7 @@ class Due:
         number: counts them.
         function_id: whose queue it is in.
         text: the message.
+        name: names the delivery, if it has a name.
     """
 
     ms: int
@@ -80,6 +81,7 @@ class Due:
     number: int
     function_id: str = field(compare=False)
     text: str = field(compare=False)
+    name: str = field(compare=False, default="")
 
 
 class Timeline:
@@ -91,11 +93,11 @@ class Timeline:
         self._turn = 0
         self._number = 0
 
-    def push(self, ms: int, function_id: str, text: str) -> None:
+    def push(self, ms: int, function_id: str, text: str, name: str = "") -> None:
         """Have a message delivered at a time (UTC ms)."""
         with self._lock:
             self._number += 1
-            due = Due(ms, self._turn, _position.get(), self._number, function_id, text)
+            due = Due(ms, self._turn, _position.get(), self._number, function_id, text, name)
             heapq.heappush(self._heap, due)
 
     def pop(self) -> Due | None:
@@ -103,6 +105,12 @@ class Timeline:
         with self._lock:
             self._turn += 1
             return heapq.heappop(self._heap) if self._heap else None
+
+    def find(self, ms: int, function_id: str, name: str) -> str | None:
+        """The text of the message of that name that is due at a time (UTC ms), if there is one."""
+        with self._lock:
+            texts = {(due.ms, due.function_id, due.name): due.text for due in self._heap}
+        return texts.get((ms, function_id, name))
 
 
 @dataclass(frozen=True)
@@ -112,12 +120,16 @@ class MemoryQueue:
     timeline: Timeline
     function_id: str
 
-    def at(self, due_ms: int, text: str, name: str) -> None:  # noqa: ARG002
+    def at(self, due_ms: int, text: str, name: str) -> None:
         """Have a message delivered at a time (UTC ms)."""
-        self.timeline.push(due_ms, self.function_id, text)
+        self.timeline.push(due_ms, self.function_id, text, name)
 
     def forget(self, due_ms: int, name: str) -> None:
         """Nothing is recalled: what comes for a run that has ended changes nothing."""
+
+    def arranged(self, due_ms: int, name: str) -> str | None:
+        """The text of a message that is to come."""
+        return self.timeline.find(due_ms, self.function_id, name)
 
 
 @dataclass(frozen=True)

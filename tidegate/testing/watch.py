@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidegate.effect import RunEffect, RunError
-from tidegate.event import Event
+from tidegate.event_model import Event
 from tidegate.function import Function
 from tidegate.host import PythonHost
 from tidegate.journal import Journal

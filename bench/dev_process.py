@@ -1,0 +1,53 @@
+"""The real `tidegate dev` in a process of its own."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_RUN = "import sys; from tidegate.cli import main; sys.argv[0] = 'tidegate'; main()"
+_URL = re.compile(r"^Tidegate dev server +http://localhost:(\d+)$", re.MULTILINE)
+_PATIENCE_S = 30.0
+
+
+@contextmanager
+def dev_process(module: str) -> Iterator[str]:
+    """A running dev server: its URL.
+
+    Args:
+        module: the dotted name of the module whose functions it serves.
+
+    Raises:
+        RuntimeError: it does not start; what it printed is in the message.
+    """
+    command = [sys.executable, "-c", _RUN, "dev", module, "--port", "0", "--no-reload"]
+    # It prints into a file: nobody here has to read while the load is on.
+    with (
+        tempfile.NamedTemporaryFile() as printed,
+        subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT) as process,  # noqa: S603
+    ):
+        try:
+            yield _url(process, Path(printed.name))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _url(process: subprocess.Popen[bytes], printed: Path) -> str:
+    end = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < end and process.poll() is None:
+        found = _URL.search(printed.read_text())
+        if found:
+            return f"http://127.0.0.1:{found[1]}"
+        time.sleep(0.05)
+    raise RuntimeError(f"the dev server did not start:\n{printed.read_text()}")
