@@ -27,9 +27,15 @@ from tidegate.manifest import Manifest
 from tidegate.rest_call import Call, Endpoint, Routes, rfc3339
 from tidegate.rest_events import EventEndpoints
 from tidegate.rest_functions import FunctionEndpoints
+from tidegate.rest_run_jobs import RunJobEndpoints
+from tidegate.rest_run_list import RunListEndpoints
 from tidegate.rest_runs import RunEndpoints
+from tidegate.rest_stats import StatsEndpoints
+from tidegate.rest_steps import StepEndpoints
+from tidegate.rest_timeline import TimelineEndpoints
 from tidegate.run_store import RunStore
 from tidegate.settings import MAX_REQUEST_BYTES
+from tidegate.step_store import StepStore
 
 logger = logging.getLogger("tidegate.api")
 
@@ -54,6 +60,7 @@ class Api:
         callers: who may ask.
         events: the events.
         runs: the runs.
+        steps: their steps.
         canceller: cancels runs.
         manifest: the functions.
         clock: the time.
@@ -66,6 +73,7 @@ class Api:
         callers: Callers,
         events: EventStore,
         runs: RunStore,
+        steps: StepStore,
         canceller: Canceller,
         manifest: Manifest,
         clock: Clock,
@@ -78,8 +86,13 @@ class Api:
         event_endpoints = EventEndpoints(events)
         self._resolver = self._resolver_of(
             event_endpoints.routes(),
+            RunListEndpoints(runs).routes(),
             RunEndpoints(runs, canceller, event_endpoints, manifest).routes(),
+            StepEndpoints(runs, steps).routes(),
+            TimelineEndpoints(runs, steps, events).routes(),
+            RunJobEndpoints(runs, steps).routes(),
             FunctionEndpoints(manifest).routes(),
+            StatsEndpoints(runs, manifest).routes(),
             *acting,
         )
 

@@ -79,7 +79,11 @@ class Ending:
             RunLeasedError: the lease was lost.
             PlatformError: it could not be recorded or told.
         """
-        ended = replace(run, status=status, output=output, ended_ms=self.clock.now_ms())
+        now_ms = self.clock.now_ms()
+        ended = replace(run, status=status, output=output, ended_ms=now_ms)
+        if run.attempts and status != Status.CANCELLED:
+            failure = failure_of(output) if status == Status.FAILED else None
+            ended = ended.with_attempt(now_ms, failure)
         if not self.patiently(run, lambda: self.runs.end(run, ended)):
             self.cancel_or_lose(run, event, records)
             return

@@ -207,6 +207,7 @@ class Engine:
             started_ms=run.started_ms or self.clock.now_ms(),
             due_ms=None,
             lease=uuid.uuid4().hex,
+            leased_ms=self.clock.now_ms(),
             lease_until_ms=deadline_ms + LEASE_MARGIN_MS,
         )
 
@@ -232,11 +233,10 @@ class Engine:
                 self._deliver(run, message)
                 return
             self.clock.sleep((run.due_ms - now_ms) / 1000)
-        crashed = bool(run.lease)
-        if crashed:
+        if run.lease:
             log("attempt failed", run, attempt=run.attempt, error=str(_DIED))
-        mine = self._leased(self._after_crash(run) if crashed else run, deadline_ms)
-        if crashed and mine.attempt >= self.function.max_attempts:
+        mine = self._leased(self._after_crash(run) if run.lease else run, deadline_ms)
+        if run.lease and mine.attempt >= self.function.max_attempts:
             self._give_up(run, mine, event)
             return
         if not self.runs.take(run, mine):
@@ -259,7 +259,8 @@ class Engine:
         ends_ms = [record.ended_by(now_ms) for record in self.steps.load(run).values()]
         has_progressed = any(ms is not None and ms > run.counted_ms for ms in ends_ms)
         before = 0 if has_progressed else run.attempt
-        return replace(run, attempt=before + 1, counted_ms=now_ms)
+        tried = run.with_attempt(run.lease_until_ms, _DIED)
+        return replace(tried, attempt=before + 1, counted_ms=now_ms)
 
     def _cancel(self, run: Run, event: AcceptedEvent, why: Failure, deadline_ms: int) -> None:
         mine = replace(self._leased(run, deadline_ms), started_ms=run.started_ms)
@@ -271,7 +272,7 @@ class Engine:
 
     def _give_up(self, run: Run, mine: Run, event: AcceptedEvent) -> None:
         """Fail a run whose worker died in its last attempt."""
-        last = replace(mine, attempt=run.attempt)
+        last = replace(mine, attempt=run.attempt, attempts=run.attempts, leased_ms=run.leased_ms)
         if not self.runs.take(run, last):
             raise self._leased_by_other(run, mine.lease_until_ms)
         self._ending.fail(last, event, _DIED, self.steps.load(last).values())
@@ -373,9 +374,9 @@ class Engine:
         else:
             due_ms = now_ms + retry_delay_ms(run.attempt, self.jitter())
         due_ms = int(min(due_ms, self._lifetime.finish_ms(run)))
-        counted = replace(run, counted_ms=now_ms)
+        tried = replace(run.with_attempt(now_ms, error.failure), counted_ms=now_ms)
         release = partial(
-            self.runs.release, counted, due_ms, attempt=run.attempt + 1, failure=error.failure
+            self.runs.release, tried, due_ms, attempt=run.attempt + 1, failure=error.failure
         )
         if not self._ending.patiently(run, release):
             self._ending.cancel_or_lose(run, event, journal.awaiting())

@@ -15,7 +15,7 @@ from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Rerun, Run, Status
 from tidegate.stores import Runs
-from tidegate.tick import SCHEDULED_TIMER, tick_event
+from tidegate.tick import SCHEDULED_TIMER, cron_of, tick_event
 from tidegate.trigger import TriggerEvent
 from tidegate.trigger_check import holds
 
@@ -71,6 +71,8 @@ class Incoming:
             cancels=tuple(cancel.event for cancel in self.function.cancel),
             original_run_id=rerun.original_run_id if rerun else None,
             replay_id=rerun.replay_id if rerun else None,
+            event_name=event.name,
+            cron=cron_of(event),
         )
 
     def event_of(self, message: EventMessage) -> AcceptedEvent | None:

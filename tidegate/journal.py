@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from tidegate.attempt import Attempt, and_one
 from tidegate.backoff import retry_delay_ms
 from tidegate.clock import Clock
 from tidegate.concurrency import concurrently
@@ -236,8 +237,14 @@ class Journal:
             return self._wait_for_event(effect, now_ms)
         if isinstance(effect, Invoke):
             return self._invoke(effect, now_ms)
+        return self._tried(effect, now_ms)
+
+    def _tried(self, effect: StepRan | StepErred, now_ms: int) -> StepRecord:
         before = self._records.get(effect.step.hashed)
         attempt = before.attempt if before is not None else 0
+        failure = effect.failure if isinstance(effect, StepErred) else None
+        this = Attempt.of(attempt, effect.started_ms, now_ms, failure)
+        attempts = and_one(before.attempts if before is not None else (), this)
         record = StepRecord(
             effect.step,
             Op.RUN,
@@ -245,6 +252,8 @@ class Journal:
             started_ms=before.started_ms if before is not None else effect.started_ms,
             ended_ms=now_ms,
             attempt=attempt,
+            # Of a step that was tried once all of it is in the record already.
+            attempts=attempts if attempt else (),
         )
         if isinstance(effect, StepRan):
             return replace(record, memo=data_memo(effect.output))
@@ -255,6 +264,7 @@ class Journal:
                 ended_ms=None,
                 attempt=attempt + 1,
                 due_ms=self._retry_ms(effect, attempt, now_ms),
+                attempts=attempts,
             )
         return replace(record, state=StepState.FAILED, memo=error_memo(effect.failure))
 

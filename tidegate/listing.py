@@ -73,12 +73,15 @@ class Filter:
         names: the `#names` in it.
         values: the `:values` in it.
         selective: whether it may leave out most items; larger pieces are read then.
+        fields: a DynamoDB projection expression, what is wanted of each item, with `sk`; empty
+            wants all.
     """
 
     expression: str
     names: Mapping[str, str]
     values: Mapping[str, Value]
     selective: bool = False
+    fields: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,13 +151,16 @@ def _page(found: list[dict[str, Any]], limit: int, complete_to: str | None) -> P
 
 def _read(table: str, shard: _Shard, span: Span, piece: int, only: Filter) -> list[dict[str, Any]]:
     """The next piece of a partition."""
-    start: Any = {"ExclusiveStartKey": shard.resume} if shard.resume else {}
+    options: dict[str, Any] = {
+        "ExclusiveStartKey": shard.resume,
+        "ExpressionAttributeNames": only.names,
+        "ProjectionExpression": only.fields,
+    }
     try:
         answer = client("dynamodb").query(
             TableName=table,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :oldest AND :newest",
             FilterExpression=only.expression,
-            ExpressionAttributeNames=only.names,
             ExpressionAttributeValues={
                 **only.values,
                 ":pk": {"S": shard.partition},
@@ -165,7 +171,8 @@ def _read(table: str, shard: _Shard, span: Span, piece: int, only: Filter) -> li
             # Who has just been told that an event is stored must find it in the list.
             ConsistentRead=True,
             Limit=piece,
-            **start,
+            # DynamoDB refuses those that are empty.
+            **{name: value for name, value in options.items() if value},
         )
     except AWS_ERRORS as error:
         raise unavailable("the table did not answer", error) from error

@@ -16,6 +16,7 @@ from tidegate.expression import Expression, compile_expression
 from tidegate.pushdown import MAX_ATTRIBUTES
 
 if TYPE_CHECKING:
+    from tidegate.cancel import Cancel
     from tidegate.cron import TriggerCron
     from tidegate.function import Function
     from tidegate.trigger import TriggerEvent
@@ -140,6 +141,39 @@ class CronManifest:
         )
 
 
+@dataclass(frozen=True)
+class CancelManifest:
+    """An event that cancels a function's runs, as it is deployed.
+
+    Attributes:
+        event: its name.
+        if_exp: what it must be like, in CEL.
+        timeout_ms: how long after a run's beginning it can cancel it, if not a year.
+    """
+
+    event: str
+    if_exp: str | None = None
+    timeout_ms: int | None = None
+
+    @classmethod
+    def of(cls, cancel: Cancel) -> CancelManifest:
+        """The manifest of what a registered function is cancelled by."""
+        return cls(cancel.event, cancel.if_exp, cancel.timeout)
+
+
+@dataclass(frozen=True)
+class TimeoutsManifest:
+    """After how long a function's runs are cancelled, as it is deployed.
+
+    Attributes:
+        start_ms: how long one may wait for its first attempt.
+        finish_ms: how long one may take from then on.
+    """
+
+    start_ms: int | None = None
+    finish_ms: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class FunctionManifest:
     """A function as it is deployed.
@@ -153,6 +187,10 @@ class FunctionManifest:
         crons: the times that start it.
         retries: how often it is tried again.
         timeout_s: how long one invocation of its Lambda may take, in seconds.
+        cancel: the events that cancel its runs.
+        timeouts: after how long they are cancelled.
+        idempotency: the expression that gives an event's key, if it has one.
+        on_failure: the id of the function that is started when a run has failed for good.
         expressions: those of its triggers, its cancels and its idempotency, read already, so that
             no Lambda has to.
     """
@@ -165,6 +203,10 @@ class FunctionManifest:
     crons: tuple[CronManifest, ...] = ()
     retries: int
     timeout_s: int
+    cancel: tuple[CancelManifest, ...] = ()
+    timeouts: TimeoutsManifest = TimeoutsManifest()
+    idempotency: str | None = None
+    on_failure: str | None = None
     expressions: tuple[Expression, ...] = ()
 
     @classmethod
@@ -176,6 +218,8 @@ class FunctionManifest:
                 CronManifest(**{**one, "schedules": tuple(one["schedules"])})
                 for one in fields["crons"]
             ),
+            "cancel": tuple(CancelManifest(**one) for one in fields["cancel"]),
+            "timeouts": TimeoutsManifest(**fields["timeouts"]),
             "expressions": tuple(Expression(**one) for one in fields["expressions"]),
         }
         return cls(**{**fields, **parts})
@@ -243,6 +287,10 @@ class Manifest:
                     crons=tuple(CronManifest.of(cron) for cron in function.crons),
                     retries=function.retries,
                     timeout_s=timeout_s,
+                    cancel=tuple(CancelManifest.of(one) for one in function.cancel),
+                    timeouts=TimeoutsManifest(function.timeouts.start, function.timeouts.finish),
+                    idempotency=function.idempotency,
+                    on_failure=function.on_failure.id if function.on_failure else None,
                     expressions=_expressions(function),
                 )
                 for function in sorted(functions, key=lambda function: function.id)

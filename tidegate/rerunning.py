@@ -23,6 +23,7 @@ from tidegate.run import Rerun, Run, Status
 from tidegate.step import Op, StepRecord, StepState
 from tidegate.step_store import StepStore
 from tidegate.stores import Topic
+from tidegate.tick import cron_of
 
 logger = logging.getLogger("tidegate.rerunning")
 
@@ -119,6 +120,8 @@ class Rerunner:
             due_ms=event.ts if event.ts > now_ms else None,
             original_run_id=rerun.original_run_id,
             replay_id=rerun.replay_id,
+            event_name=event.name,
+            cron=cron_of(event),
         )
 
 

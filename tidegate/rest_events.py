@@ -12,7 +12,7 @@ from tidegate.encoding import decode
 from tidegate.errors import DeadLetterError, RequestError
 from tidegate.event import RESERVED_PREFIX
 from tidegate.event_store import EventStore
-from tidegate.listing import Filter, Page, Span, newest_items
+from tidegate.listing import Filter, Page, newest_items
 from tidegate.rest_call import (
     FETCHED_AT_ONCE,
     MAX_LIST_BYTES,
@@ -23,9 +23,6 @@ from tidegate.rest_call import (
     rfc3339,
 )
 from tidegate.rest_query import EventsQuery
-
-# A client's seed may run ahead of our clock, and the id of its event with it.
-_AHEAD_MS = 86_400_000
 
 
 class EventObject(TypedDict):
@@ -93,11 +90,8 @@ class EventEndpoints:
         return item
 
     def _page(self, call: Call, query: EventsQuery) -> Page:
-        newest_ms = call.now_ms + _AHEAD_MS
-        if query.before_ms is not None:
-            newest_ms = min(newest_ms, query.before_ms - 1)
-        oldest_ms = max(query.after_ms, call.now_ms - self.store.retention_s * 1000)
-        span = Span.of(oldest_ms, newest_ms, query.cursor)
+        oldest_ms = call.now_ms - self.store.retention_s * 1000
+        span = query.time.span(oldest_ms, call.now_ms, query.cursor)
         if span is None:
             return Page([], None)
         return newest_items(

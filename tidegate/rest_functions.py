@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
+from tidegate.errors import RequestError
 from tidegate.manifest import (
     BATCH_SIZE,
     MAX_CONCURRENCY,
+    CancelManifest,
     FunctionManifest,
     Manifest,
     TriggerManifest,
@@ -29,6 +31,19 @@ class CronTriggerObject(TypedDict):
     jitter_ms: NotRequired[int]
 
 
+CancelObject = TypedDict(
+    "CancelObject",
+    {"event": str, "if": NotRequired[str], "timeout_ms": NotRequired[int]},
+)
+
+
+class TimeoutsObject(TypedDict):
+    """After how long runs are cancelled: that wait for their first attempt, and that go on."""
+
+    start_ms: NotRequired[int]
+    finish_ms: NotRequired[int]
+
+
 class ConfigObject(TypedDict):
     """How a function runs.
 
@@ -38,6 +53,10 @@ class ConfigObject(TypedDict):
         max_receive_count: after how many receives a message goes to the dead-letter queue.
         batch_size: how many messages one invocation takes.
         max_concurrency: how many invocations run at once.
+        cancel: the events that cancel its runs, if any.
+        timeouts: after how long they are cancelled, if after any time.
+        idempotency: the expression that gives an event's key, if it has one.
+        on_failure: the id of the function that is started when a run has failed for good.
     """
 
     timeout_s: int
@@ -45,6 +64,10 @@ class ConfigObject(TypedDict):
     max_receive_count: int
     batch_size: int
     max_concurrency: int
+    cancel: NotRequired[list[CancelObject]]
+    timeouts: NotRequired[TimeoutsObject]
+    idempotency: NotRequired[str]
+    on_failure: NotRequired[str]
 
 
 class FunctionObject(TypedDict):
@@ -70,11 +93,32 @@ class FunctionEndpoints:
 
     def routes(self) -> Routes:
         """The paths."""
-        return {"/v1/functions": {"GET": self.list_functions}}
+        return {
+            "/v1/functions": {"GET": self.list_functions},
+            "/v1/functions/<function_id>": {"GET": self.get_function},
+        }
 
     def list_functions(self, call: Call) -> Result:  # noqa: ARG002
         """All functions, by id; they are the same in every environment."""
         return Result([_object(function) for function in self.manifest.functions])
+
+    def get_function(self, call: Call) -> Result:
+        """One function."""
+        return Result(_object(asked_function(self.manifest, call)))
+
+
+def asked_function(manifest: Manifest, call: Call) -> FunctionManifest:
+    """The function that a call's path names.
+
+    Raises:
+        RequestError: 404, there is no such function.
+    """
+    function = manifest.function(call.path["function_id"])
+    if function is None:
+        raise RequestError(
+            404, f"Function not found: {call.path['function_id']}; see GET /v1/functions"
+        )
+    return function
 
 
 def _trigger(trigger: TriggerManifest) -> EventTriggerObject:
@@ -90,14 +134,41 @@ def _object(function: FunctionManifest) -> FunctionObject:
         "name": function.name,
         "triggers": _triggers(function),
         "retries": function.retries,
-        "config": {
-            "timeout_s": function.timeout_s,
-            "visibility_timeout_s": function.visibility_timeout_s,
-            "max_receive_count": function.max_receive_count,
-            "batch_size": BATCH_SIZE,
-            "max_concurrency": MAX_CONCURRENCY,
-        },
+        "config": _config(function),
     }
+
+
+def _config(function: FunctionManifest) -> ConfigObject:
+    config: ConfigObject = {
+        "timeout_s": function.timeout_s,
+        "visibility_timeout_s": function.visibility_timeout_s,
+        "max_receive_count": function.max_receive_count,
+        "batch_size": BATCH_SIZE,
+        "max_concurrency": MAX_CONCURRENCY,
+    }
+    if function.cancel:
+        config["cancel"] = [_cancel(cancel) for cancel in function.cancel]
+    timeouts: TimeoutsObject = {}
+    if function.timeouts.start_ms is not None:
+        timeouts["start_ms"] = function.timeouts.start_ms
+    if function.timeouts.finish_ms is not None:
+        timeouts["finish_ms"] = function.timeouts.finish_ms
+    if timeouts:
+        config["timeouts"] = timeouts
+    if function.idempotency is not None:
+        config["idempotency"] = function.idempotency
+    if function.on_failure is not None:
+        config["on_failure"] = function.on_failure
+    return config
+
+
+def _cancel(cancel: CancelManifest) -> CancelObject:
+    shown: CancelObject = {"event": cancel.event}
+    if cancel.if_exp is not None:
+        shown["if"] = cancel.if_exp
+    if cancel.timeout_ms is not None:
+        shown["timeout_ms"] = cancel.timeout_ms
+    return shown
 
 
 def _triggers(function: FunctionManifest) -> list[EventTriggerObject | CronTriggerObject]:

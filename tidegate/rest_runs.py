@@ -28,18 +28,37 @@ from tidegate.run_store import RunStore
 _SINGLY = "GET /v1/runs/<run_id>"
 
 
+class ErrorObject(TypedDict):
+    """Why something failed.
+
+    Attributes:
+        name: the exception's type.
+        message: its message.
+        stack: its traceback; left out in lists.
+    """
+
+    name: str
+    message: str
+    stack: NotRequired[str]
+
+
 class Outcome(TypedDict):
-    """What a run has come to: an output once it has ended, before that the latest failure."""
+    """What a run has come to: an output once it has ended, before that the latest failure.
+
+    In a list there is no output, but `error` of a run that failed or was cancelled.
+    """
 
     output: NotRequired[Any]
-    last_error: NotRequired[Any]
+    error: NotRequired[ErrorObject]
+    last_error: NotRequired[ErrorObject]
     note: NotRequired[str]
 
 
 class RunObject(Outcome):
     """A run, with the field names of Inngest's REST API (v1), and a few more.
 
-    Ours are `environment`, `attempt`, `queued_at`, `next_attempt_at`, `last_error` and `note`.
+    Ours are `environment`, `event_name`, `attempt`, `queued_at`, `next_attempt_at`, `last_error`
+    and `note`.
     """
 
     run_id: str
@@ -48,10 +67,11 @@ class RunObject(Outcome):
     environment_id: str
     environment: str
     event_id: str
+    event_name: str | None
     batch_id: None
     original_run_id: str | None
     replay_id: str | None
-    cron: None
+    cron: str | None
     status: str
     attempt: int
     queued_at: str
@@ -104,9 +124,7 @@ class RunEndpoints:
 
     def get_run(self, call: Call) -> Result:
         """One run."""
-        run = self.runs.get(call.env, call.ulid("run_id", "run ID"), call.now_ms)
-        if run is None:
-            raise RequestError(404, "Run not found")
+        run = asked_run(self.runs, call)
         return Result(run_object(run, self._output(run)[0]))
 
     def cancel_run(self, call: Call) -> Result:
@@ -129,6 +147,18 @@ class RunEndpoints:
         return ({"output": value} if run.has_ended else {"last_error": value}), size
 
 
+def asked_run(runs: RunStore, call: Call) -> Run:
+    """The run that a call's path names.
+
+    Raises:
+        RequestError: 400 no possible id, 404 no such run.
+    """
+    run = runs.get(call.env, call.ulid("run_id", "run ID"), call.now_ms)
+    if run is None:
+        raise RequestError(404, "Run not found")
+    return run
+
+
 def run_object(run: Run, outcome: Outcome) -> RunObject:
     shown: RunObject = {
         "run_id": run.id,
@@ -137,10 +167,11 @@ def run_object(run: Run, outcome: Outcome) -> RunObject:
         "environment_id": ZERO_UUID,
         "environment": run.env,
         "event_id": run.event_id,
+        "event_name": run.event_name or None,
         "batch_id": None,
         "original_run_id": run.original_run_id,
         "replay_id": run.replay_id,
-        "cron": None,
+        "cron": run.cron,
         "status": run.status,
         "attempt": run.attempt,
         "queued_at": rfc3339(run.queued_ms),

@@ -14,9 +14,10 @@ it. A run of which that is noted is neither released nor ended otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from tidegate.attempt import Attempt, Attempts, and_one
 from tidegate.encoding import decode
 from tidegate.ids import ulid_ms
 
@@ -97,6 +98,7 @@ class Run:
         due_ms: when its next attempt is due, while it waits for one.
         lease: who drives it; empty when nobody does.
         lease_until_ms: when that worker is dead for certain.
+        leased_ms: when it began, or the last one did, if it has.
         output: JSON text of what the function returned, or of its (latest) failure.
         output_key: where the output lies in the bucket, when it is too large for the record.
         cancel_reason: why it is to be cancelled, if it is.
@@ -108,6 +110,9 @@ class Run:
         original_run_id: the run that it repeats, if it is a rerun.
         replay_id: the replay that it is a part of, if it is.
         reruns: of the run that its event started, the ids of all that repeat it, or repeat those.
+        event_name: the name of the event that started it; empty in records of before it was kept.
+        cron: the expression whose tick started it, if one did.
+        attempts: how it was tried, if more than once, apart from its steps; the last ten.
     """
 
     id: str
@@ -131,6 +136,10 @@ class Run:
     original_run_id: str | None = None
     replay_id: str | None = None
     reruns: tuple[str, ...] = ()
+    event_name: str = ""
+    cron: str | None = None
+    leased_ms: int | None = None
+    attempts: Attempts = ()
 
     @property
     def rerun(self) -> Rerun | None:
@@ -138,6 +147,17 @@ class Run:
         if self.original_run_id is None:
             return None
         return Rerun(self.id, self.original_run_id, self.replay_id)
+
+    def with_attempt(self, ended_ms: int, failure: Failure | None = None) -> Run:
+        """The run with the present attempt in its list.
+
+        Args:
+            ended_ms: when the attempt ended, UTC ms.
+            failure: why it failed, if it did.
+        """
+        started_ms = self.leased_ms or self.started_ms or self.queued_ms
+        one = Attempt.of(self.attempt, started_ms, ended_ms, failure)
+        return replace(self, attempts=and_one(self.attempts, one))
 
     @property
     def has_ended(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from tidegate.attempt import encode_attempts
 from tidegate.aws import AWS_ERRORS, client, concurrently, error_code, unavailable
 from tidegate.batch import chunks, until_empty
 from tidegate.clock import Clock
@@ -17,6 +18,7 @@ from tidegate.manifest import RUNS
 from tidegate.partition import item_key
 from tidegate.payload import PayloadStore
 from tidegate.run import Failure, Run, Status
+from tidegate.run_item import item_of, run_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
@@ -56,7 +58,7 @@ class RunStore:
         try:
             client("dynamodb").put_item(
                 TableName=self.table,
-                Item=self._item(run),
+                Item=item_of(run, self.retention_s),
                 ConditionExpression="attribute_not_exists(pk)",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
@@ -84,14 +86,20 @@ class RunStore:
             PlatformError: DynamoDB did not answer.
         """
         # A run that is cancelled before its first attempt has not started.
-        started = ""
+        more = ""
         values: dict[str, Value] = {}
         if new.started_ms is not None:
-            started, values = ", started_ms = :started", {":started": {"N": str(new.started_ms)}}
+            more, values = ", started_ms = :started", {":started": {"N": str(new.started_ms)}}
+        if new.leased_ms is not None:
+            more += ", leased_ms = :leased"
+            values[":leased"] = {"N": str(new.leased_ms)}
+        if new.attempts != old.attempts:
+            more += ", attempts = :attempts"
+            values[":attempts"] = {"S": encode_attempts(new.attempts)}
         return self._update(
             new,
             "SET #status = :status, attempt = :attempt, counted_ms = :counted, lease = :lease, "
-            f"lease_until_ms = :until{started} REMOVE due_ms",
+            f"lease_until_ms = :until{more} REMOVE due_ms",
             "#status = :seen_status AND attempt = :seen_attempt AND lease = :seen_lease",
             {
                 ":status": {"S": new.status},
@@ -116,7 +124,7 @@ class RunStore:
             run: the run, with the lease held, and since when its attempts are counted.
             due_ms: when, UTC ms.
             attempt: the attempt that is made then.
-            failure: why the last one failed, if it did.
+            failure: why the last one failed, if it did; the run's list of attempts has it, too.
 
         Returns:
             False when the lease was lost, or the run is to be cancelled; nothing is changed then.
@@ -139,8 +147,9 @@ class RunStore:
         )
         names: tuple[str, ...] = ("#status",)
         if failure is not None:
-            update += ", #output = :output REMOVE output_key"
+            update += ", #output = :output, attempts = :attempts REMOVE output_key"
             values[":output"] = {"S": encode(failure.as_dict())}
+            values[":attempts"] = {"S": encode_attempts(run.attempts)}
             names = ("#status", "#output")
         return self._update(
             run,
@@ -172,6 +181,10 @@ class RunStore:
             self.payloads.put(key, output)
             place, value = "output_key = :output", {"S": key}
         removed = "due_ms, #output" if is_large(output) else "due_ms, output_key"
+        values: dict[str, Value] = {}
+        if ended.attempts:
+            place += ", attempts = :attempts"
+            values[":attempts"] = {"S": encode_attempts(ended.attempts)}
         return self._update(
             run,
             f"SET #status = :status, ended_ms = :ended, lease_until_ms = :zero, {place} "
@@ -182,6 +195,7 @@ class RunStore:
                 ":ended": {"N": str(ended.ended_ms)},
                 ":zero": {"N": "0"},
                 ":output": value,
+                **values,
                 ":mine": {"S": run.lease},
                 ":running": {"S": Status.RUNNING},
             },
@@ -311,66 +325,9 @@ class RunStore:
         item: Any = error.response["Item"]  # type: ignore[typeddict-item]
         return self.run_of(run.env, item)
 
-    def _item(self, run: Run) -> dict[str, Value]:
-        kept_from_ms = max(run.queued_ms, run.due_ms or 0)
-        item: dict[str, Value] = {
-            **item_key(run.env, run.id),
-            "function_id": {"S": run.function_id},
-            "event_id": {"S": run.event_id},
-            "status": {"S": run.status},
-            "attempt": {"N": str(run.attempt)},
-            "queued_ms": {"N": str(run.queued_ms)},
-            "lease": {"S": run.lease},
-            "lease_until_ms": {"N": str(run.lease_until_ms)},
-            "counted_ms": {"N": str(run.counted_ms)},
-            "expires_at": {"N": str(kept_from_ms // 1000 + self.retention_s)},
-        }
-        if run.started_ms is not None:
-            item["started_ms"] = {"N": str(run.started_ms)}
-        if run.due_ms is not None:
-            item["due_ms"] = {"N": str(run.due_ms)}
-        if run.cancels:
-            item["cancels"] = {"L": [{"S": name} for name in run.cancels]}
-        for name, text in (
-            ("original_run_id", run.original_run_id),
-            ("replay_id", run.replay_id),
-        ):
-            if text is not None:
-                item[name] = {"S": text}
-        return item
-
     def run_of(self, env: str, item: Mapping[str, Any]) -> Run:
         """The run in an item of the table; a large output stays in the bucket."""
-
-        def number(name: str) -> int | None:
-            return int(item[name]["N"]) if name in item else None
-
-        def text(name: str) -> str | None:
-            return str(item[name]["S"]) if name in item else None
-
-        return Run(
-            id=item["sk"]["S"],
-            env=env,
-            function_id=item["function_id"]["S"],
-            event_id=item["event_id"]["S"],
-            status=Status(item["status"]["S"]),
-            attempt=int(item["attempt"]["N"]),
-            queued_ms=int(item["queued_ms"]["N"]),
-            started_ms=number("started_ms"),
-            ended_ms=number("ended_ms"),
-            due_ms=number("due_ms"),
-            lease=item["lease"]["S"],
-            lease_until_ms=int(item["lease_until_ms"]["N"]),
-            output=text("output"),
-            output_key=text("output_key"),
-            cancel_reason=text("cancel_reason"),
-            counted_ms=number("counted_ms") or 0,
-            backs_off="backs_off" in item and bool(item["backs_off"]["BOOL"]),
-            cancels=tuple(name["S"] for name in item["cancels"]["L"]) if "cancels" in item else (),
-            original_run_id=text("original_run_id"),
-            replay_id=text("replay_id"),
-            reruns=tuple(sorted(item["reruns"]["SS"])) if "reruns" in item else (),
-        )
+        return run_of(env, item)
 
 
 def _is_over(item: Mapping[str, Any], now_ms: int | None) -> bool:

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tidegate.attempt import Attempts
 from tidegate.encoding import encode
 from tidegate.run import Failure
 
@@ -113,6 +114,7 @@ class StepRecord:
         memo_key: where the memo lies in the bucket when it is too large for the record.
         event_name: the name of the event that it waits for, if it waits for one.
         kept_ms: until when it is kept at least, UTC ms.
+        attempts: how it was tried, if more than once; the last ten.
     """
 
     step: StepId
@@ -126,6 +128,7 @@ class StepRecord:
     memo_key: str | None = None
     event_name: str = ""
     kept_ms: int = 0
+    attempts: Attempts = ()
 
     @property
     def is_done(self) -> bool:

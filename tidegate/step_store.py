@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
+from tidegate.attempt import decode_attempts, encode_attempts
 from tidegate.aws import AWS_ERRORS, client, concurrently, error_code, unavailable
 from tidegate.batch_put import put_items
 from tidegate.clock import Clock
@@ -46,7 +47,7 @@ class StepStore:
         Raises:
             PlatformError: DynamoDB or S3 did not answer.
         """
-        return {key: self._with_memo(record) for key, record in self.heads(run).items()}
+        return {key: self.with_memo(record) for key, record in self.heads(run).items()}
 
     def heads(self, run: Run) -> dict[str, StepRecord]:
         """Every step of a run, by its hashed id; large memos stay in the bucket.
@@ -103,7 +104,7 @@ class StepStore:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise unavailable("the step could not be recorded", error) from error
             first: Any = error.response["Item"]  # type: ignore[typeddict-item]
-            return self._with_memo(_record_of(first))
+            return self.with_memo(_record_of(first))
         except AWS_ERRORS as error:
             raise unavailable("the step could not be recorded", error) from error
         return record
@@ -150,7 +151,13 @@ class StepStore:
         items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in records]
         put_items(self.table, items, self.clock, "the steps could not be copied")
 
-    def _with_memo(self, record: StepRecord) -> StepRecord:
+    def with_memo(self, record: StepRecord) -> StepRecord:
+        """A step with its memo, fetched from the bucket if it lies there.
+
+        Raises:
+            DeadLetterError: it is gone.
+            PlatformError: S3 did not answer.
+        """
         if record.memo_key is None:
             return record
         return replace(record, memo=self.payloads.get(record.memo_key))
@@ -172,6 +179,8 @@ class StepStore:
                 item[name] = {"N": str(number)}
         if record.event_name:
             item["event_name"] = {"S": record.event_name}
+        if record.attempts:
+            item["attempts"] = {"S": encode_attempts(record.attempts)}
         if record.memo_key is not None:
             item["memo_key"] = {"S": record.memo_key}
         elif record.memo is not None:
@@ -199,4 +208,5 @@ def _record_of(item: Mapping[str, Any]) -> StepRecord:
         memo_key=item["memo_key"]["S"] if "memo_key" in item else None,
         event_name=item["event_name"]["S"] if "event_name" in item else "",
         kept_ms=int(item["expires_at"]["N"]) * 1000,
+        attempts=decode_attempts(item["attempts"]["S"]) if "attempts" in item else (),
     )

@@ -40,6 +40,11 @@ def tick_event(tick: CronMessage, function_id: str, jitter_ms: int) -> AcceptedE
     )
 
 
+def cron_of(event: AcceptedEvent) -> str | None:
+    """The expression whose tick an event stands for, if it stands for one."""
+    return event.event.data["cron"] if event.name == SCHEDULED_TIMER else None
+
+
 def _delay_ms(tick: CronMessage, function_id: str, jitter_ms: int) -> int:
     """Whole seconds from 0 to the jitter, by a hash that differs from function to function."""
     seed = "\x00".join((tick.env, function_id, tick.cron, str(tick.scheduled_ms)))

@@ -20,6 +20,7 @@ from tidegate.payload import PayloadStore
 from tidegate.rest_acting import acting_routes
 from tidegate.run_store import RunStore
 from tidegate.settings import Settings
+from tidegate.step_store import StepStore
 
 log_to_cloudwatch()
 settings = Settings.read(
@@ -40,19 +41,13 @@ payloads = PayloadStore(settings.bucket)
 manifest = Manifest.read(settings.manifest)
 events = EventStore(settings.events_table, payloads, settings.retention_s, clock)
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
+steps = StepStore(settings.steps_table, payloads, settings.retention_s, clock)
 bus = Bus(settings.topic_arn, clock, manifest)
 canceller = Canceller(runs, events, bus)
 acting = acting_routes(settings, runs, events, bus, manifest, clock)
 callers = callers_of(keys_of(settings, clock))
 api = Api(
-    callers,
-    events,
-    runs,
-    canceller,
-    manifest,
-    clock,
-    acting,
-    settings.max_request_bytes,
+    callers, events, runs, steps, canceller, manifest, clock, acting, settings.max_request_bytes
 )
 dashboard = Dashboard(callers)
 make_clients("dynamodb")

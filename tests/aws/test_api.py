@@ -73,6 +73,7 @@ def start(stage: Stage, event_id: str, function_id: str = "shop-mail", **fields:
         started_ms=stage.clock.ms,
         lease="worker",
         lease_until_ms=stage.clock.ms + 60_000,
+        event_name="shop/order.placed",
     )
     run = replace(run, **fields)
     assert stage.runs.create(run) is None
@@ -209,6 +210,7 @@ def test_completed_run(stage: Stage, rest: Rest) -> None:
         "environment_id": ZERO,
         "environment": ENV,
         "event_id": event_id,
+        "event_name": "shop/order.placed",
         "batch_id": None,
         "original_run_id": None,
         "replay_id": None,
@@ -222,6 +224,12 @@ def test_completed_run(stage: Stage, rest: Rest) -> None:
     }
     assert rest.get(f"/v1/runs/{run.id}").data == expected
     assert rest.get(f"/v1/events/{event_id}/runs").data == [expected]
+
+
+def test_run_recorded_before_event_names_were_kept_has_none(stage: Stage, rest: Rest) -> None:
+    [event_id] = stage.send({"name": "shop/order.placed"})
+    run = start(stage, event_id, event_name="")
+    assert rest.get(f"/v1/runs/{run.id}").data["event_name"] is None
 
 
 def test_failed_run_shows_its_error_as_output(stage: Stage, rest: Rest) -> None:
@@ -456,14 +464,9 @@ def test_requests_at_the_same_time_get_their_own_answers(stage: Stage) -> None:
 
     second = Thread(target=ask, args=["second"])
     keys = KeysThatAreAskedForTwice(second)
-    api = Api(
-        Callers(keys),
-        stage.store,
-        stage.runs,
-        stage.canceller,
-        Manifest(functions=()),
-        stage.clock,
-    )
+    callers = Callers(keys)
+    manifest = Manifest(functions=())
+    api = Api(callers, stage.store, stage.runs, stage.steps, stage.canceller, manifest, stage.clock)
     ask("first")
     second.join()
     assert names == {"first": ["first"], "second": ["second"]}

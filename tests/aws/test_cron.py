@@ -113,6 +113,7 @@ def test_a_tick_is_a_run_with_the_event_of_its_time(stage: Stage) -> None:
     ]
     [run] = nightly.runs
     assert (run.status, run.output) == (Status.COMPLETED, '"done"')
+    assert (run.event_name, run.cron) == (SCHEDULED_TIMER, NINE)
 
 
 def test_a_tick_that_comes_twice_runs_once(stage: Stage) -> None:

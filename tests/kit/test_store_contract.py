@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.kit.backends import LISTENER, SUBJECT, Backend
+from tidegate.attempt import Attempt
 from tidegate.errors import DeadLetterError
 from tidegate.event import AcceptedEvent, event_body
 from tidegate.ids import random_ulid
@@ -98,6 +99,12 @@ def test_a_scheduled_run_is_recorded_as_it_is(backend: Backend) -> None:
     assert backend.runs.get(run.env, run.id) == run
 
 
+def test_what_started_a_run_is_recorded_with_it(backend: Backend) -> None:
+    run = leased(event_name="inngest/scheduled.timer", cron="0 9 * * *")
+    backend.runs.create(run)
+    assert backend.runs.get(run.env, run.id) == run
+
+
 def test_one_of_many_records_a_run(backend: Backend) -> None:
     run = leased()
     found = race(lambda n: backend.runs.create(replace(run, lease=f"lease {n}")))
@@ -136,6 +143,22 @@ def test_a_release_without_a_failure_keeps_the_last_one(backend: Backend) -> Non
     suspended = backend.runs.get(run.env, run.id)
     assert suspended.output == waiting.output
     assert (waiting.backs_off, suspended.backs_off) == (True, False)
+
+
+TRIED = (Attempt(0, NOW_MS, NOW_MS + 1, "ValueError", "no"), Attempt(1, NOW_MS + 2, NOW_MS + 3))
+
+
+def test_attempts_of_a_run_are_kept_whenever_it_changes_hands(backend: Backend) -> None:
+    run = created(backend, leased_ms=NOW_MS)
+    tried = replace(run, attempts=TRIED[:1])
+    assert backend.runs.release(tried, NOW_MS, attempt=1, failure=Failure("ValueError", "no"))
+    waiting = backend.runs.get(run.env, run.id)
+    assert waiting.attempts == TRIED[:1]
+    mine = replace(waiting, lease="next", due_ms=None, leased_ms=NOW_MS + 2, attempts=TRIED)
+    assert backend.runs.take(waiting, mine)
+    assert backend.runs.get(run.env, run.id) == mine
+    assert backend.runs.end(mine, replace(ended(mine), attempts=(*TRIED, *TRIED)))
+    assert backend.runs.get(run.env, run.id).attempts == (*TRIED, *TRIED)
 
 
 @pytest.mark.parametrize(
@@ -264,6 +287,16 @@ def test_what_waits_is_replaced(backend: Backend) -> None:
     for put in (waiting, replace(waiting, attempt=2), record(attempt=2)):
         assert plain(backend.steps.put(run, put)) == put
     assert loaded(backend, run) == {StepId("a").hashed: record(attempt=2)}
+
+
+def test_attempts_of_a_step_are_kept(backend: Backend) -> None:
+    run = leased()
+    waiting = record(
+        state=StepState.WAITING, memo=None, ended_ms=None, attempt=1, attempts=TRIED[:1]
+    )
+    for put in (waiting, record(attempt=1, attempts=TRIED)):
+        assert plain(backend.steps.put(run, put)) == put
+        assert loaded(backend, run) == {StepId("a").hashed: put}
 
 
 def test_one_of_many_outputs_is_kept(backend: Backend) -> None:

@@ -82,6 +82,8 @@ class MemoryRuns:
                     counted_ms=new.counted_ms,
                     lease=new.lease,
                     lease_until_ms=new.lease_until_ms,
+                    leased_ms=new.leased_ms,
+                    attempts=new.attempts,
                     started_ms=new.started_ms,
                     due_ms=None,
                 )
@@ -105,7 +107,8 @@ class MemoryRuns:
             backs_off = failure is not None
             stored = replace(stored, counted_ms=run.counted_ms, backs_off=backs_off)
             if failure is not None:
-                stored = replace(stored, output=encode(failure.as_dict()), output_key=None)
+                output = encode(failure.as_dict())
+                stored = replace(stored, output=output, output_key=None, attempts=run.attempts)
             self._put(stored)
             return True
 
@@ -132,6 +135,7 @@ class MemoryRuns:
                     due_ms=None,
                     output=None if key else output,
                     output_key=key,
+                    attempts=ended.attempts,
                 )
             )
             return True
