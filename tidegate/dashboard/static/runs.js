@@ -32,7 +32,7 @@ function Name({ run }) {
 
 /** What started a run: the event's name, or the times of a cron expression. */
 export function Trigger({ run }) {
-  if (run.cron) return html`<span class="cron"><${Icon} name="clock" />${run.cron}</span>`;
+  if (run.cron) return html`<span class="cron"><${Icon} name="clock" /><span>${run.cron}</span></span>`;
   return run.event_name ?? "–";
 }
 
