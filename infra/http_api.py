@@ -44,7 +44,7 @@ class HttpApi(Construct):
         for path, handler in ROUTES:
             apigateway.HttpRoute(
                 self,
-                f"{handler.capitalize()}Route",
+                _construct_id(path, handler),
                 http_api=api,
                 route_key=_route_key(path),
                 integration=HttpLambdaIntegration(
@@ -53,6 +53,12 @@ class HttpApi(Construct):
                     payload_format_version=apigateway.PayloadFormatVersion.VERSION_2_0,
                 ),
             )
+
+
+def _construct_id(path: str, handler: str) -> str:
+    """Never to be changed: a route that is renamed collides with itself in a deployment."""
+    names = {"/": "Page", "/dashboard/{proxy+}": "Dashboard"}
+    return f"{names.get(path, handler.capitalize())}Route"
 
 
 def _route_key(path: str) -> apigateway.HttpRouteKey:

@@ -15,6 +15,7 @@ from aws_cdk import aws_sqs as sqs
 
 from infra.schedules import Schedules
 from infra.storage import Storage
+from tidegate.dashboard.session import PREFIX as SESSION_PREFIX
 
 # What an event source mapping does with a queue.
 _CONSUME = ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
@@ -46,9 +47,12 @@ class Permissions:
         ]
 
     def api(self, matcher: sqs.Queue) -> list[iam.PolicyStatement]:
-        """To answer what happened, and to start and cancel runs."""
+        """To answer what happened, to take events in, to start and cancel runs, and to log in."""
         return [
             self._table("keys", "GetItem"),
+            self._write_sessions(),
+            self._table("dedup", "PutItem"),
+            self._table("waits", "Query"),
             self._table("events", "BatchWriteItem", "GetItem", "Query"),
             self._table("runs", "BatchGetItem", "GetItem", "Query", "UpdateItem"),
             self._table("steps", "BatchWriteItem", "Query"),
@@ -108,6 +112,14 @@ class Permissions:
         # Who may not list a bucket is told "access denied" of an object that is gone, see
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         return _allow(self.storage.bucket.bucket_arn, "s3:ListBucket")
+
+    def _write_sessions(self) -> iam.PolicyStatement:
+        # They are kept beside the keys; this role can neither make nor change one of those.
+        statement = self._table("keys", "DeleteItem", "PutItem")
+        statement.add_condition(
+            "ForAllValues:StringLike", {"dynamodb:LeadingKeys": [f"{SESSION_PREFIX}*"]}
+        )
+        return statement
 
     def _publish(self) -> iam.PolicyStatement:
         # This is the permission for PublishBatch too.

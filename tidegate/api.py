@@ -16,13 +16,13 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler import Response as HttpResponse
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 
+from tidegate.caller import Callers
 from tidegate.cancelling import Canceller
 from tidegate.clock import Clock
 from tidegate.encoding import encode
 from tidegate.errors import PlatformError, RequestError
 from tidegate.event_store import EventStore
-from tidegate.http import Request, Response, bearer_token
-from tidegate.key import Keys
+from tidegate.http import Request, Response
 from tidegate.manifest import Manifest
 from tidegate.rest_call import Call, Endpoint, Routes, rfc3339
 from tidegate.rest_events import EventEndpoints
@@ -58,7 +58,7 @@ class Api:
     """Answers the requests of the REST API.
 
     Args:
-        keys: who may look.
+        callers: who may ask.
         events: the events.
         runs: the runs.
         steps: their steps.
@@ -71,7 +71,7 @@ class Api:
 
     def __init__(
         self,
-        keys: Keys,
+        callers: Callers,
         events: EventStore,
         runs: RunStore,
         steps: StepStore,
@@ -81,7 +81,7 @@ class Api:
         acting: Sequence[Routes] = (),
         max_body_bytes: int = MAX_REQUEST_BYTES,
     ) -> None:
-        self._keys = keys
+        self._callers = callers
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         event_endpoints = EventEndpoints(events)
@@ -116,12 +116,11 @@ class Api:
     def _resolver_of(self, *resources: Routes) -> APIGatewayHttpResolver:
         resolver = APIGatewayHttpResolver(debug=False)
         resolver.use([self._let_in])
-        for routes in resources:
-            for path, endpoints in routes.items():
-                for method, endpoint in endpoints.items():
-                    resolver.route(path, method)(self._answering(endpoint))
-                others = [method for method in METHODS if method not in endpoints]
-                resolver.route(path, others)(_wrong_method(endpoints))
+        for path, endpoints in _by_path(resources).items():
+            for method, endpoint in endpoints.items():
+                resolver.route(path, method)(self._answering(endpoint))
+            others = [method for method in METHODS if method not in endpoints]
+            resolver.route(path, others)(_wrong_method(endpoints))
         resolver.not_found(self._no_such_path)
         resolver.exception_handler(RequestError)(_refused)
         resolver.exception_handler(PlatformError)(_unavailable)
@@ -130,14 +129,10 @@ class Api:
         return resolver
 
     def _let_in(self, resolver: APIGatewayHttpResolver, go_on: NextMiddleware) -> HttpResponse[Any]:
-        """Whoever has a signing key, into the environment that it opens."""
-        headers = Request.from_gateway(resolver.current_event.raw_event).headers
-        key = self._keys.find("signing", bearer_token(headers))
-        if key is None:
-            raise RequestError(
-                401, "Authentication failed: send Authorization: Bearer <signing key>"
-            )
-        resolver.context["env"] = key.environment(headers.get("x-inngest-env"))
+        """Whoever has a signing key or is logged in, into the environment that this opens."""
+        request = Request.from_gateway(resolver.current_event.raw_event)
+        key = self._callers.key(request)
+        resolver.context["env"] = key.environment(request.headers.get("x-inngest-env"))
         return go_on(resolver)
 
     def _answering(self, endpoint: Endpoint) -> Callable[..., HttpResponse[Any]]:
@@ -163,6 +158,15 @@ class Api:
     def _no_such_path(self, _: Exception) -> HttpResponse[Any]:
         raw_path = self._resolver.current_event.path
         return _refused(RequestError(404, f"no such path: {raw_path}; see /v1/events, /v1/runs"))
+
+
+def _by_path(resources: Iterable[Routes]) -> dict[str, dict[str, Endpoint]]:
+    """The endpoints of each path, by method; several resources may share one."""
+    paths: dict[str, dict[str, Endpoint]] = {}
+    for routes in resources:
+        for path, endpoints in routes.items():
+            paths.setdefault(path, {}).update(endpoints)
+    return paths
 
 
 def _wrong_method(possible: Iterable[str]) -> Callable[..., HttpResponse[Any]]:

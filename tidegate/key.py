@@ -11,9 +11,9 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from pydantic_core import ValidationError
 
@@ -42,12 +42,14 @@ class Key:
         env: the environment it belongs to.
         branch: whether it opens any environment that `x-inngest-env` names.
         event_names: what it may send, exact names and wildcards; empty means everything.
+        id: what the table knows it by; it opens nothing.
     """
 
     kind: Kind
     env: str
     branch: bool = False
     event_names: tuple[str, ...] = ()
+    id: str = field(default="", compare=False)
 
     def environment(self, header: str | None) -> str:
         """The environment of a request made with this key.
@@ -106,7 +108,17 @@ class StoredKeys:
         Raises:
             PlatformError: DynamoDB did not answer.
         """
-        digests = _digests(kind, secret)
+        return self._find(kind, _digests(kind, secret))
+
+    def find_by_id(self, kind: Kind, key_id: str) -> Key | None:
+        """The key with that id, unless it is revoked.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        return self._find(kind, [key_id])
+
+    def _find(self, kind: Kind, digests: Sequence[str]) -> Key | None:
         # A known key is under one of two digests; the table is asked for neither of them again.
         found = (look(digest) for look in (self._cached, self._stored) for digest in digests)
         return next((key for key in found if key is not None and key.kind == kind), None)
@@ -121,7 +133,8 @@ class StoredKeys:
         except AWS_ERRORS as error:
             raise unavailable("the keys could not be read", error) from error
         item = found.get("Item")
-        if item is None or "revoked_ms" in item:
+        # Sessions are in the same table, and no keys.
+        if item is None or "revoked_ms" in item or item["kind"]["S"] not in get_args(Kind):
             return None
         if not hmac.compare_digest(item["pk"]["S"], digest):
             return None
@@ -233,4 +246,5 @@ def _key_of(item: Mapping[str, Any]) -> Key:
         env=item["env"]["S"],
         branch=item["branch"]["BOOL"],
         event_names=tuple(name["S"] for name in item["event_names"]["L"]),
+        id=item["pk"]["S"],
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tidegate.admission import Admission
 from tidegate.bus import Bus
 from tidegate.clock import Clock
+from tidegate.dedup import DedupTable
 from tidegate.event_store import EventStore
 from tidegate.invoking import Invoker
 from tidegate.job_store import JobQueue, JobStore
@@ -16,9 +18,11 @@ from tidegate.rest_invoke import InvokeEndpoints
 from tidegate.rest_jobs import Jobs
 from tidegate.rest_replays import ReplayEndpoints
 from tidegate.rest_rerun import RerunEndpoints
+from tidegate.rest_send import SendingEndpoints
 from tidegate.run_store import RunStore
 from tidegate.settings import Settings
 from tidegate.step_store import StepStore
+from tidegate.wait_store import WaitStore
 
 
 def acting_routes(
@@ -43,7 +47,10 @@ def acting_routes(
     rerunner = Rerunner(RerunNotes(settings.runs_table), steps, events, bus, manifest, clock)
     store = JobStore(settings.jobs_table, settings.retention_s)
     jobs = Jobs(store, JobQueue(settings.matcher_queue_url))
+    waits = WaitStore(settings.waits_table)
+    admission = Admission(DedupTable(settings.dedup_table), events, bus, waits, clock)
     return [
+        SendingEndpoints(admission).routes(),
         InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest).routes(),
         RerunEndpoints(runs, rerunner).routes(),
         ReplayEndpoints(jobs, manifest).routes(),

@@ -17,7 +17,9 @@ INGEST = {
     "IngestLogs": LOGS,
 }
 REST_API = {
-    "StorageKeys": {"dynamodb:GetItem"},
+    "StorageKeys": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"},
+    "StorageDedup": {"dynamodb:PutItem"},
+    "StorageWaits": {"dynamodb:Query"},
     "StorageEvents": {"dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:Query"},
     "StorageRuns": {
         "dynamodb:BatchGetItem",
@@ -179,6 +181,20 @@ def test_the_schedule_role_is_passed_to_scheduler_only(template: dict[str, Any])
         assert statement["Condition"] == {
             "StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}
         }
+
+
+def test_only_sessions_are_written_beside_the_keys(template: dict[str, Any]) -> None:
+    writing = [
+        statement
+        for of_role in statements(template).values()
+        for statement in of_role
+        if "StorageKeys" in map(plain, listed(statement["Resource"]))
+        and listed(statement["Action"]) != ["dynamodb:GetItem"]
+    ]
+    [statement] = writing
+    assert statement["Condition"] == {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["session#*"]}
+    }
 
 
 def test_roles_are_assumed_by_the_service_they_are_for(template: dict[str, Any]) -> None:

@@ -168,9 +168,9 @@ class Cloud:
     def api_environment(self) -> dict[str, str]:
         """The environment variables of the api Lambda."""
         return self._settings().environment(
-            "events_table", "runs_table", "steps_table", "jobs_table", "keys_table", "topic_arn",
-            "bucket", "manifest", "matcher_queue_url", "auth", "default_env", "max_request_bytes",
-            "retention_days",
+            "dedup_table", "events_table", "runs_table", "steps_table", "waits_table", "jobs_table",
+            "keys_table", "topic_arn", "bucket", "manifest", "matcher_queue_url", "auth",
+            "default_env", "max_request_bytes", "retention_days",
         )  # fmt: skip
 
     def worker_environment(self, function_id: str) -> dict[str, str]:

@@ -1,0 +1,1 @@
+import { html } from "./ui.js"; export function FunctionPage() { return html`<p>…</p>`; }

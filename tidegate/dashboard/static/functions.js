@@ -1,0 +1,1 @@
+import { html } from "./ui.js"; export function FunctionList() { return html`<p>…</p>`; }
