@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from tidegate.event import RESERVED_PREFIX
-from tidegate.keys_cli import keys
+from tidegate.keys_cli import envs, keys
 from tidegate.schemas_cli import schemas
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ app = typer.Typer(
     name="tidegate", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 app.add_typer(keys)
+app.add_typer(envs)
 app.add_typer(schemas)
 
 

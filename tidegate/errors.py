@@ -44,6 +44,10 @@ class ConfigurationError(CallerError):
     """A client, a function, a trigger or a deployment setting that cannot work."""
 
 
+class NotFoundError(CallerError):
+    """What the call names is not there."""
+
+
 class EventKeyUnspecifiedError(ConfigurationError):
     """Outside of dev mode a client needs an event key and none was given."""
 
