@@ -27,6 +27,7 @@ from tidegate.manifest import Manifest
 from tidegate.rest_call import Call, Endpoint, Routes, rfc3339
 from tidegate.rest_events import EventEndpoints
 from tidegate.rest_functions import FunctionEndpoints
+from tidegate.rest_operation import routes_of
 from tidegate.rest_run_jobs import RunJobEndpoints
 from tidegate.rest_run_list import RunListEndpoints
 from tidegate.rest_runs import RunEndpoints
@@ -84,17 +85,17 @@ class Api:
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         event_endpoints = EventEndpoints(events)
-        self._resolver = self._resolver_of(
-            event_endpoints.routes(),
-            RunListEndpoints(runs).routes(),
-            RunEndpoints(runs, canceller, event_endpoints, manifest).routes(),
-            StepEndpoints(runs, steps).routes(),
-            TimelineEndpoints(runs, steps, events).routes(),
-            RunJobEndpoints(runs, steps).routes(),
-            FunctionEndpoints(manifest).routes(),
-            StatsEndpoints(runs, manifest).routes(),
-            *acting,
+        looking = routes_of(
+            event_endpoints,
+            RunListEndpoints(runs),
+            RunEndpoints(runs, canceller, event_endpoints, manifest),
+            StepEndpoints(runs, steps),
+            TimelineEndpoints(runs, steps, events),
+            RunJobEndpoints(runs, steps),
+            FunctionEndpoints(manifest),
+            StatsEndpoints(runs, manifest),
         )
+        self._resolver = self._resolver_of(*looking, *acting)
 
     def handle(self, event: Mapping[str, Any], context: Any = None) -> dict[str, Any]:
         """The gateway's answer to the gateway's event; it never raises."""
@@ -114,12 +115,11 @@ class Api:
     def _resolver_of(self, *resources: Routes) -> APIGatewayHttpResolver:
         resolver = APIGatewayHttpResolver(debug=False)
         resolver.use([self._let_in])
-        for routes in resources:
-            for path, endpoints in routes.items():
-                for method, endpoint in endpoints.items():
-                    resolver.route(path, method)(self._answering(endpoint))
-                others = [method for method in METHODS if method not in endpoints]
-                resolver.route(path, others)(_wrong_method(endpoints))
+        for path, endpoints in _by_path(resources).items():
+            for method, endpoint in endpoints.items():
+                resolver.route(path, method)(self._answering(endpoint))
+            others = [method for method in METHODS if method not in endpoints]
+            resolver.route(path, others)(_wrong_method(endpoints))
         resolver.not_found(self._no_such_path)
         resolver.exception_handler(RequestError)(_refused)
         resolver.exception_handler(PlatformError)(_unavailable)
@@ -161,6 +161,15 @@ class Api:
     def _no_such_path(self, _: Exception) -> HttpResponse[Any]:
         raw_path = self._resolver.current_event.path
         return _refused(RequestError(404, f"no such path: {raw_path}; see /v1/events, /v1/runs"))
+
+
+def _by_path(resources: Iterable[Routes]) -> dict[str, dict[str, Endpoint]]:
+    """The endpoints of each path, by method; several resources may share one."""
+    paths: dict[str, dict[str, Endpoint]] = {}
+    for routes in resources:
+        for path, endpoints in routes.items():
+            paths.setdefault(path, {}).update(endpoints)
+    return paths
 
 
 def _wrong_method(possible: Iterable[str]) -> Callable[..., HttpResponse[Any]]:

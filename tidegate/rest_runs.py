@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from tidegate.aws import concurrently
 from tidegate.batch import chunks
@@ -18,11 +20,11 @@ from tidegate.rest_call import (
     ZERO_UUID,
     Call,
     Result,
-    Routes,
     rfc3339,
 )
 from tidegate.rest_events import EventEndpoints
-from tidegate.run import Run
+from tidegate.rest_operation import Time, Ulid, operation
+from tidegate.run import Run, Status
 from tidegate.run_store import RunStore
 
 _SINGLY = "GET /v1/runs/<run_id>"
@@ -61,23 +63,23 @@ class RunObject(Outcome):
     and `note`.
     """
 
-    run_id: str
+    run_id: Ulid
     function_id: str
     function_version: int
     environment_id: str
     environment: str
-    event_id: str
+    event_id: Ulid
     event_name: str | None
     batch_id: None
-    original_run_id: str | None
-    replay_id: str | None
+    original_run_id: Ulid | None
+    replay_id: Ulid | None
     cron: str | None
-    status: str
+    status: Status
     attempt: int
-    queued_at: str
-    run_started_at: str | None
-    next_attempt_at: NotRequired[str]
-    ended_at: str | None
+    queued_at: Time
+    run_started_at: Time | None
+    next_attempt_at: NotRequired[Time]
+    ended_at: Time | None
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,7 @@ class RunEndpoints:
     events: EventEndpoints
     manifest: Manifest
 
-    def routes(self) -> Routes:
-        """The paths."""
-        return {
-            "/v1/events/<event_id>/runs": {"GET": self.list_runs_of_event},
-            "/v1/runs/<run_id>": {"GET": self.get_run, "DELETE": self.cancel_run},
-        }
-
+    @operation("GET", "/v1/events/<event_id>/runs", list[RunObject], tag="Events")
     def list_runs_of_event(self, call: Call) -> Result:
         """The runs that an event started, with their reruns, by function."""
         internal_id = self.events.item(call)["sk"]["S"]
@@ -122,11 +118,13 @@ class RunEndpoints:
                 shown.append(run_object(run, output))
         return Result(shown)
 
+    @operation("GET", "/v1/runs/<run_id>", RunObject, tag="Runs")
     def get_run(self, call: Call) -> Result:
         """One run."""
         run = asked_run(self.runs, call)
         return Result(run_object(run, self._output(run)[0]))
 
+    @operation("DELETE", "/v1/runs/<run_id>", RunObject, tag="Runs")
     def cancel_run(self, call: Call) -> Result:
         """Cancel one run; it ends at once, or behind the step that it is in. Ended ones stay."""
         run_id = call.ulid("run_id", "run ID")
