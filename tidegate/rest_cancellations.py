@@ -88,6 +88,7 @@ class CancellationEndpoints:
         tag="Cancellations",
         body=CancellationBody,
         status=201,
+        refusals={404: "there is no such function"},
     )
     def start_cancellation(self, call: Call) -> Result:
         """Cancel all runs of a function that have not ended."""

@@ -21,17 +21,25 @@ from tidegate.rest_call import (
     ZERO_UUID,
     Call,
     Result,
+    Time,
     rfc3339,
 )
 from tidegate.rest_field import text
-from tidegate.rest_operation import Time, Ulid, operation
+from tidegate.rest_operation import Ulid, operation
 from tidegate.rest_query import CURSOR, HOUR_MS, LIMIT, Range, moment, parse_query
 
 
 class EventObject(TypedDict):
     """An event, with the field names of Inngest's REST API (v1), and `environment` and `note`.
 
-    Where the payload is gone, what it held is None and `note` says why.
+    Attributes:
+        internal_id: its ULID, from the `ids` of the sender's answer.
+        environment: the environment's name.
+        received_at: when it was accepted.
+        id: the sender's own id; without one, the internal id.
+        data, user, v: as they were sent; null, or absent, where the payload is gone.
+        ts: UTC ms, as it was sent, or when it was received.
+        note: why the payload is not there.
     """
 
     internal_id: Ulid

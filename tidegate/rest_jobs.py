@@ -10,8 +10,8 @@ from typing_extensions import TypedDict
 from tidegate.bulk_job import BulkJob, JobKind, JobStatus
 from tidegate.errors import RequestError
 from tidegate.job_store import JobQueue, JobStore
-from tidegate.rest_call import Call, Result, rfc3339
-from tidegate.rest_operation import Time, Ulid
+from tidegate.rest_call import Call, Result, Time, rfc3339
+from tidegate.rest_operation import Ulid
 from tidegate.rest_query import PageQuery, parse_query
 from tidegate.run import Status
 

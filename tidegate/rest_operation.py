@@ -9,25 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from tidegate.rest_call import Endpoint, Routes
+from tidegate.rest_call import Endpoint, Routes, Shape
 from tidegate.rest_field import ULID_PATTERN
 
 EndpointT = TypeVar("EndpointT", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, eq=False)
-class Shape:
-    """Keywords of JSON Schema for what a type alone does not say; pydantic asks for them."""
-
-    keywords: Mapping[str, Any]
-
-    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        """The type's schema with the keywords."""
-        return {**handler(core_schema), **self.keywords}
-
-
-# A time as it is shown, RFC 3339 in UTC with milliseconds.
-Time = Annotated[str, Shape({"format": "date-time"})]
 Ulid = Annotated[str, Shape({"pattern": ULID_PATTERN})]
 
 
@@ -47,6 +34,7 @@ class Operation:
         status: the HTTP status of success.
         refusals: the statuses of errors that others do not have, and when.
         is_open: whether it is answered without a key.
+        is_bare: whether its answer has no envelope.
     """
 
     method: str
@@ -60,6 +48,7 @@ class Operation:
     status: int = 200
     refusals: Mapping[int, str] | None = None
     is_open: bool = False
+    is_bare: bool = False
 
 
 # All of them, as far as their modules are loaded.

@@ -75,6 +75,7 @@ class ReplayEndpoints:
         tag="Replays",
         body=ReplayBody,
         status=201,
+        refusals={404: "there is no such function"},
     )
     def start_replay(self, call: Call) -> Result:
         """Start all runs of a function again that failed in a time."""

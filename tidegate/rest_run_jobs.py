@@ -8,8 +8,8 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from tidegate.rest_call import Call, Result, rfc3339
-from tidegate.rest_operation import Time, operation
+from tidegate.rest_call import Call, Result, Time, rfc3339
+from tidegate.rest_operation import operation
 from tidegate.rest_runs import asked_run
 from tidegate.rest_steps import in_order
 from tidegate.run import Run, Status

@@ -20,10 +20,11 @@ from tidegate.rest_call import (
     ZERO_UUID,
     Call,
     Result,
+    Time,
     rfc3339,
 )
 from tidegate.rest_events import EventEndpoints
-from tidegate.rest_operation import Time, Ulid, operation
+from tidegate.rest_operation import Ulid, operation
 from tidegate.run import Run, Status
 from tidegate.run_store import RunStore
 
@@ -59,8 +60,25 @@ class Outcome(TypedDict):
 class RunObject(Outcome):
     """A run, with the field names of Inngest's REST API (v1), and a few more.
 
-    Ours are `environment`, `event_name`, `attempt`, `queued_at`, `next_attempt_at`, `last_error`
-    and `note`.
+    Attributes:
+        function_id: the function's id as text, `<app>-<function>`.
+        environment: the environment's name.
+        event_id: the internal id of its event.
+        event_name: the name of its event; null for runs of long ago.
+        original_run_id: the run that this one repeats, if it does.
+        replay_id: the replay that started it, if one did.
+        cron: the expression by whose time it was started, if it was.
+        status: `Running` is one between two attempts, too.
+        attempt: the attempt that runs, is due or was the last; 0 is the first.
+        queued_at: when it was recorded.
+        run_started_at: when its first attempt began.
+        next_attempt_at: when it goes on, while it waits.
+        ended_at: when it ended; null before.
+        output: what the function returned, or why it failed or was cancelled, as an error; absent
+            before, and in lists of runs.
+        error: in lists of runs, why it failed or was cancelled, without the stack.
+        last_error: why the latest attempt failed, until the run has ended.
+        note: why the output is not there.
     """
 
     run_id: Ulid

@@ -14,9 +14,9 @@ from tidegate.errors import RequestError
 from tidegate.ids import ulid_ms
 from tidegate.listing import Filter, Page, newest_items
 from tidegate.manifest import Manifest
-from tidegate.rest_call import Call, Result, rfc3339
+from tidegate.rest_call import Call, Result, Time, rfc3339
 from tidegate.rest_functions import asked_function
-from tidegate.rest_operation import Time, operation
+from tidegate.rest_operation import operation
 from tidegate.rest_query import DAY_MS, Range, moment, number, parse_query
 from tidegate.run import Status
 from tidegate.run_store import RunStore

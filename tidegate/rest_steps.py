@@ -12,8 +12,8 @@ from tidegate.aws import concurrently
 from tidegate.batch import chunks
 from tidegate.encoding import decode
 from tidegate.errors import DeadLetterError, RequestError
-from tidegate.rest_call import FETCHED_AT_ONCE, MAX_LIST_BYTES, Call, Result, rfc3339
-from tidegate.rest_operation import Time, operation
+from tidegate.rest_call import FETCHED_AT_ONCE, MAX_LIST_BYTES, Call, Result, Time, rfc3339
+from tidegate.rest_operation import operation
 from tidegate.rest_runs import ErrorObject, asked_run
 from tidegate.run import Failure, Run
 from tidegate.run_store import RunStore

@@ -10,8 +10,8 @@ from typing_extensions import TypedDict
 
 from tidegate.attempt import Attempt
 from tidegate.event_store import EventStore
-from tidegate.rest_call import Call, Result, rfc3339
-from tidegate.rest_operation import Time, Ulid, operation
+from tidegate.rest_call import Call, Result, Time, rfc3339
+from tidegate.rest_operation import Ulid, operation
 from tidegate.rest_runs import ErrorObject, asked_run
 from tidegate.rest_steps import attempts_of, error_object, error_of, in_order
 from tidegate.run import Failure, Run, Status, failure_of

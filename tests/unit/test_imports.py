@@ -201,7 +201,7 @@ def test_the_test_kit_loads_no_aws() -> None:
             {"dynamodb", "sns"},
             103,
         ),
-        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 222),
+        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 223),
     ],
 )
 def test_a_handler_loads_what_it_needs(
