@@ -14,6 +14,7 @@ from tidegate.rest_call import Routes
 from tidegate.rest_cancellations import CancellationEndpoints
 from tidegate.rest_invoke import InvokeEndpoints
 from tidegate.rest_jobs import Jobs
+from tidegate.rest_operation import routes_of
 from tidegate.rest_replays import ReplayEndpoints
 from tidegate.rest_rerun import RerunEndpoints
 from tidegate.run_store import RunStore
@@ -43,9 +44,9 @@ def acting_routes(
     rerunner = Rerunner(RerunNotes(settings.runs_table), steps, events, bus, manifest, clock)
     store = JobStore(settings.jobs_table, settings.retention_s)
     jobs = Jobs(store, JobQueue(settings.matcher_queue_url))
-    return [
-        InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest).routes(),
-        RerunEndpoints(runs, rerunner).routes(),
-        ReplayEndpoints(jobs, manifest).routes(),
-        CancellationEndpoints(jobs, manifest).routes(),
-    ]
+    return routes_of(
+        InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest),
+        RerunEndpoints(runs, rerunner),
+        ReplayEndpoints(jobs, manifest),
+        CancellationEndpoints(jobs, manifest),
+    )
