@@ -16,6 +16,7 @@ from tidegate.rest_call import Routes
 from tidegate.rest_cancellations import CancellationEndpoints
 from tidegate.rest_invoke import InvokeEndpoints
 from tidegate.rest_jobs import Jobs
+from tidegate.rest_operation import routes_of
 from tidegate.rest_replays import ReplayEndpoints
 from tidegate.rest_rerun import RerunEndpoints
 from tidegate.rest_send import SendingEndpoints
@@ -49,10 +50,10 @@ def acting_routes(
     jobs = Jobs(store, JobQueue(settings.matcher_queue_url))
     waits = WaitStore(settings.waits_table)
     admission = Admission(DedupTable(settings.dedup_table), events, bus, waits, clock)
-    return [
-        SendingEndpoints(admission).routes(),
-        InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest).routes(),
-        RerunEndpoints(runs, rerunner).routes(),
-        ReplayEndpoints(jobs, manifest).routes(),
-        CancellationEndpoints(jobs, manifest).routes(),
-    ]
+    return routes_of(
+        SendingEndpoints(admission),
+        InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest),
+        RerunEndpoints(runs, rerunner),
+        ReplayEndpoints(jobs, manifest),
+        CancellationEndpoints(jobs, manifest),
+    )

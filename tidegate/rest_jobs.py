@@ -3,13 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from tidegate.bulk_job import BulkJob, JobKind, JobStatus
 from tidegate.errors import RequestError
 from tidegate.job_store import JobQueue, JobStore
-from tidegate.rest_call import Call, Endpoint, Result, Routes, rfc3339
-from tidegate.rest_query import cursor_of, limit_of
+from tidegate.rest_call import Call, Result, Time, rfc3339
+from tidegate.rest_operation import Ulid
+from tidegate.rest_query import PageQuery, parse_query
+from tidegate.run import Status
+
+JobObject = TypedDict(
+    "JobObject",
+    {
+        "id": Ulid,
+        "kind": JobKind,
+        "status": JobStatus,
+        "function_id": str,
+        "from": Time,
+        "until": Time,
+        "run_statuses": list[Status],
+        "created_at": Time,
+        "ended_at": Time | None,
+        "found": int,
+        "done": int,
+        "skipped": int,
+        "app_id": NotRequired[str],
+        "if": NotRequired[str],
+        "note": NotRequired[str],
+    },
+)
+JobObject.__doc__ = """What is done to all runs of a function in a time, and how far it is.
+
+Attributes:
+    run_statuses: the statuses of the runs that it is about.
+    found: how many runs it concerned so far.
+    done: how many of these it has started again, or cancelled.
+    skipped: with how many that could not be done.
+    app_id, if: as they were sent; absent otherwise.
+    note: why, of the latest run that was skipped; absent if none was.
+"""
 
 
 @dataclass(frozen=True)
@@ -33,50 +68,39 @@ class Jobs:
         self.queue.ask(job)
         return Result(job_object(self.store.create(job)), status=201)
 
-    def routes(self, path: str, kind: JobKind, create: Endpoint) -> Routes:
-        """The paths of a kind of jobs.
-
-        Args:
-            path: of the list, such as `/v1/replays`.
-            kind: the kind.
-            create: what POST does.
-        """
-        return {
-            path: {"GET": lambda call: self._list(call, kind), "POST": create},
-            f"{path}/<job_id>": {
-                "GET": lambda call: self._get(call, kind),
-                "DELETE": lambda call: self._stop(call, kind),
-            },
-        }
-
-    def _list(self, call: Call, kind: JobKind) -> Result:
-        limit, cursor = limit_of(call.query), cursor_of(call.query)
-        jobs, has_more = self.store.newest(call.env, kind, limit, cursor, call.now_ms)
+    def list(self, call: Call, kind: JobKind) -> Result:
+        """The newest jobs of a kind."""
+        query = parse_query(PageQuery, call.query)
+        jobs, has_more = self.store.newest(
+            call.env, kind, query["limit"], query.get("cursor"), call.now_ms
+        )
         next_cursor = jobs[-1].id if has_more else None
         metadata = {"has_more": has_more, "next_cursor": next_cursor}
         return Result([job_object(job) for job in jobs], metadata)
 
-    def _get(self, call: Call, kind: JobKind) -> Result:
+    def get(self, call: Call, kind: JobKind) -> Result:
+        """The job of a kind that a call's path names."""
         job = self.store.get(call.env, kind, _job_id(call, kind), call.now_ms)
         return Result(job_object(_found(job, kind)))
 
-    def _stop(self, call: Call, kind: JobKind) -> Result:
+    def stop(self, call: Call, kind: JobKind) -> Result:
+        """Stop it; one that has ended stays as it is."""
         job_id = _job_id(call, kind)
         _found(self.store.get(call.env, kind, job_id, call.now_ms), kind)
         job = self.store.end(call.env, kind, job_id, JobStatus.STOPPED, call.now_ms)
         return Result(job_object(_found(job, kind)))
 
 
-def job_object(job: BulkJob) -> dict[str, Any]:
+def job_object(job: BulkJob) -> JobObject:
     """A job as it is shown."""
-    shown: dict[str, Any] = {
+    shown: JobObject = {
         "id": job.id,
         "kind": job.kind,
         "status": job.status,
         "function_id": job.function_id,
         "from": rfc3339(job.from_ms),
         "until": rfc3339(job.until_ms),
-        "run_statuses": list(job.run_statuses),
+        "run_statuses": [Status(status) for status in job.run_statuses],
         "created_at": rfc3339(job.created_ms),
         "ended_at": None if job.ended_ms is None else rfc3339(job.ended_ms),
         "found": job.found,

@@ -194,14 +194,14 @@ def test_the_test_kit_loads_no_aws() -> None:
             {"dynamodb", "sns"},
             93,
         ),
-        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 213),
+        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 215),
         (
             "functions.matcher.handler",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            96,
+            104,
         ),
-        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 199),
+        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 235),
     ],
 )
 def test_a_handler_loads_what_it_needs(
