@@ -50,11 +50,10 @@ class Permissions:
         ]
 
     def api(self, matcher: sqs.Queue) -> list[iam.PolicyStatement]:
-        """To answer what happened, to take events in, to start and cancel runs, and to log in."""
+        """To answer what happened, take events in, start and cancel runs, and look after keys."""
         return [
-            self._table("keys", "GetItem"),
-            self._note_use_of_keys(),
-            self._write_keys(f"{SESSION_PREFIX}*", "DeleteItem", "PutItem"),
+            self._table("keys", "GetItem", "PutItem", "Scan", "UpdateItem"),
+            self._write_keys(f"{SESSION_PREFIX}*", "DeleteItem"),
             self._table("dedup", "PutItem"),
             self._table("waits", "Query"),
             self._table("events", "BatchWriteItem", "GetItem", "Query"),
@@ -118,7 +117,7 @@ class Permissions:
         return _allow(self.storage.bucket.bucket_arn, "s3:ListBucket")
 
     def _write_keys(self, pattern: str, *actions: str) -> iam.PolicyStatement:
-        # Sessions and environments are kept beside the keys; no role can make one of those.
+        # Sessions and environments are kept beside the keys, which this lets nobody touch.
         statement = self._table("keys", *actions)
         statement.add_condition("ForAllValues:StringLike", {"dynamodb:LeadingKeys": [pattern]})
         return statement

@@ -140,11 +140,12 @@ class Api:
     def _let_in(self, resolver: APIGatewayHttpResolver, go_on: NextMiddleware) -> HttpResponse[Any]:
         """Whoever has a signing key or is logged in, into the environment that this opens."""
         if resolver.current_event.path in _OPEN_PATHS:
-            resolver.context["env"] = ""
+            resolver.context |= {"env": "", "branch": False}
             return go_on(resolver)
         request = Request.from_gateway(resolver.current_event.raw_event)
         key = self._callers.key(request)
-        resolver.context["env"] = key.environment(request.headers.get("x-inngest-env"))
+        env = key.environment(request.headers.get("x-inngest-env"))
+        resolver.context |= {"env": env, "branch": key.branch}
         return go_on(resolver)
 
     def _answering(self, endpoint: Endpoint) -> Callable[..., HttpResponse[Any]]:
@@ -159,6 +160,7 @@ class Api:
                 path=path,
                 query={name: value for name, value in query.items() if value},
                 body=Request.from_gateway(event).body(self._max_body_bytes),
+                branch=self._resolver.context["branch"],
             )
             result = endpoint(call)
             metadata = {"fetched_at": rfc3339(call.now_ms), "cached_until": None, **result.metadata}

@@ -83,7 +83,7 @@ class Environments:
         found = [_environment_of(item) for item in items_of_kind(self.table, KIND)]
         return sorted(found, key=lambda one: one.name)
 
-    def archive(self, name: str) -> None:
+    def archive(self, name: str) -> Environment:
         """Let an environment take no more events; within 60 s it takes none anywhere.
 
         Raises:
@@ -91,16 +91,16 @@ class Environments:
             PlatformError: DynamoDB did not answer.
         """
         now = {":now": {"N": str(self.clock.now_ms())}}
-        self._update(name, "SET archived_ms = if_not_exists(archived_ms, :now)", now)
+        return self._update(name, "SET archived_ms = if_not_exists(archived_ms, :now)", now)
 
-    def unarchive(self, name: str) -> None:
+    def unarchive(self, name: str) -> Environment:
         """Let an environment take events again.
 
         Raises:
             NotFoundError: there is no such environment.
             PlatformError: DynamoDB did not answer.
         """
-        self._update(name, "REMOVE archived_ms", {})
+        return self._update(name, "REMOVE archived_ms", {})
 
     def _get(self, name: str) -> Environment | None:
         try:
@@ -111,14 +111,15 @@ class Environments:
             raise unavailable("the environment could not be read", error) from error
         return _environment_of(found["Item"]) if "Item" in found else None
 
-    def _update(self, name: str, expression: str, values: Mapping[str, Any]) -> None:
+    def _update(self, name: str, expression: str, values: Mapping[str, Any]) -> Environment:
         more = {"ExpressionAttributeValues": values} if values else {}
         try:
-            client("dynamodb").update_item(
+            answer: Any = client("dynamodb").update_item(
                 TableName=self.table,
                 Key={"pk": {"S": PREFIX + name}},
                 UpdateExpression=expression,
                 ConditionExpression="attribute_exists(pk)",
+                ReturnValues="ALL_NEW",
                 **more,  # type: ignore[arg-type]
             )
         except AWS_ERRORS as error:
@@ -128,6 +129,7 @@ class Environments:
                     "created for is closed by revoking the key"
                 ) from None
             raise unavailable("the environment could not be changed", error) from error
+        return _environment_of(answer["Attributes"])
 
 
 def items_of_kind(table: str, *kinds: str) -> Iterator[dict[str, Any]]:

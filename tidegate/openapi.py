@@ -41,6 +41,7 @@ _TAGS = {
     "Functions": "What is registered, and how it fares.",
     "Replays": "Jobs that start all failed runs of a function in a time again.",
     "Cancellations": "Jobs that cancel all runs of a function in a time.",
+    "Keys": "Who may send and look, and the environments of branch keys.",
     "Description": "This document.",
 }
 
@@ -78,6 +79,14 @@ _PATH_PARAMETERS: dict[str, Schema] = {
     "step_id": {
         "description": "The `step_id` of a step, a hash of its name and index.",
         "schema": {"type": "string", "pattern": "^[0-9a-fA-F]{40}$"},
+    },
+    "key_id": {
+        "description": "The key's id, or its beginning.",
+        "schema": {"type": "string", "minLength": 1},
+    },
+    "environment": {
+        "description": "The environment's name.",
+        "schema": {"type": "string", "pattern": f"^[!-~]{{1,{MAX_ENV_LENGTH}}}$"},
     },
 }
 

@@ -86,6 +86,7 @@ class Call:
         path: the variable parts of its path.
         query: its query parameters; empty ones are left out.
         body: its body, decompressed.
+        branch: whether its key opens branch environments.
     """
 
     env: str
@@ -93,6 +94,7 @@ class Call:
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes = b""
+    branch: bool = False
 
     def ulid(self, name: str, what: str) -> str:
         """A part of the path that must be a ULID.

@@ -201,7 +201,7 @@ def test_the_test_kit_loads_no_aws() -> None:
             {"dynamodb", "sns"},
             104,
         ),
-        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 235),
+        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 239),
     ],
 )
 def test_a_handler_loads_what_it_needs(
