@@ -57,8 +57,8 @@ function Step({ runId, step, status, chosen, onRerun }) {
       <button type="button" class="step-name" aria-expanded=${isOpen} aria-controls=${isOpen ? body : undefined} onClick=${() => setOpen(!isOpen)}>
         <${Icon} name="more" /><${Icon} name=${ICONS[step.op]} /><span>${name}</span>
       </button>
-      <${Status} status=${status} />
-      ${step.attempts.length > 1 && html`<span class="faint">${count(step.attempts.length, "attempt")}</span>`}
+      <span class="step-attempts faint">${step.attempts.length > 1 && count(step.attempts.length, "attempt")}</span>
+      <span class="step-status"><${Status} status=${status} /></span>
       <span class="step-length number faint">${step.ended_at ? duration(ms(step.ended_at) - began) : ""}</span>
       ${onRerun && html`<${ActionButton} icon="again" kind="small" label="Rerun from here: ${name}" onAct=${() => onRerun(step.step_id)}>Rerun from here</${ActionButton}>`}
     </div>

@@ -47,15 +47,17 @@ export function Timeline({ timeline, steps, onChoose }) {
       ${pauses.length > 0 && html`<label class="check"><input type="checkbox" checked=${isShort} onChange=${(event) => setShort(event.currentTarget.checked)} />Shorten pauses</label>`}
     </div>
     <${Axis} scale=${scale} />
-    <${Rows} rows=${shown} scale=${scale} until=${until} hidden=${hidden} onWhole=${() => setWhole(true)} onChoose=${onChoose} />
-    <${Lines} scale=${scale} />
+    <div class="plot">
+      <${Lines} scale=${scale} />
+      <${Rows} rows=${shown} scale=${scale} until=${until} hidden=${hidden} onWhole=${() => setWhole(true)} onChoose=${onChoose} />
+    </div>
   </div>`;
 }
 
 const percent = (share) => `${(share * 100).toFixed(3)}%`;
 
 function Axis({ scale }) {
-  return html`<div class="axis" aria-hidden="true">
+  return html`<div class="axis ${scale.pauses.length ? "has-pauses" : ""}" aria-hidden="true">
     ${scale.ticks.map((tick) => html`<span key=${tick.at} class=${tick.at > 0.94 ? "at-end" : tick.at < 0.03 ? "at-start" : ""} style=${{ left: percent(tick.at) }}>${tick.label}</span>`)}
     ${scale.pauses.map((pause) => html`<span key=${`p${pause.start}`} class="pause-label" style=${{ left: percent((pause.start + pause.end) / 2) }}>${pause.label}</span>`)}
   </div>`;
