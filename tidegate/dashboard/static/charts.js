@@ -45,9 +45,10 @@ export function Spark({ stats }) {
 }
 
 export function Legend({ stats }) {
+  if (!stats) return html`<p class="legend">…</p>`;
   const sums = totals(stats);
   return html`<ul class="legend">
-    ${SERIES.map((series) => html`<li key=${series.name}><i class="series ${series.name}"></i>${series.title} <strong class="number">${sums[series.name].toLocaleString("en")}</strong></li>`)}
+    ${SERIES.map((series) => html`<li key=${series.name} class=${sums[series.name] ? series.name : "none"}><i class="series ${series.name}"></i>${series.title} <strong class="number">${sums[series.name].toLocaleString("en")}</strong></li>`)}
   </ul>`;
 }
 
@@ -63,26 +64,27 @@ export function DurationChart({ stats }) {
   const most = Math.max(...stats.buckets.map((bucket) => bucket.p95_ms ?? 0));
   const told = (bucket) => (bucket.p50_ms === null ? "no runs that ended" : `half took up to ${duration(bucket.p50_ms)}, 95 of 100 up to ${duration(bucket.p95_ms)}`);
   return html`<${Chart} title="Duration" stats=${stats} most=${most ? duration(most) : ""} told=${told}>
-    <path class="line p95" d=${line(stats.buckets, "p95_ms", most)} />
-    <path class="line p50" d=${line(stats.buckets, "p50_ms", most)} />
+    ${["p95", "p50"].map((name) => {
+      const points = pointsOf(stats.buckets, `${name}_ms`, most);
+      return html`<path key=${name} class="line ${name}" d=${line(points)} /><path key=${`${name}s`} class="dots ${name}" d=${dots(points)} />`;
+    })}
   </${Chart}>`;
 }
 
-/** The path of a percentile; where nothing ended it is broken, and what stands alone is a dot. */
-function line(buckets, name, most) {
+/** Where the values of a percentile lie, `[x, y]`; null where nothing ended. */
+function pointsOf(buckets, name, most) {
   const slot = WIDTH / buckets.length;
-  let isGoing = false;
-  return buckets.map((bucket, index) => {
-    const value = bucket[name];
-    if (value === null) {
-      isGoing = false;
-      return "";
-    }
-    const y = HEIGHT - 3 - (value / Math.max(most, 1)) * (HEIGHT - 6);
-    const command = `${isGoing ? "L" : "M"}${((index + 0.5) * slot).toFixed(1)} ${y.toFixed(1)}`;
-    isGoing = true;
-    return `${command}h0`;
-  }).join("");
+  const height = (value) => HEIGHT - 4 - (value / Math.max(most, 1)) * (HEIGHT - 8);
+  return buckets.map((bucket, index) => (bucket[name] === null ? null : [((index + 0.5) * slot).toFixed(1), height(bucket[name]).toFixed(1)]));
+}
+
+function line(points) {
+  return points.map((point, index) => point && `${points[index - 1] ? "L" : "M"}${point.join(" ")}`).filter(Boolean).join("");
+}
+
+/** Lines of no length, whose round ends are dots, however the drawing is stretched. */
+function dots(points) {
+  return points.filter(Boolean).map((point) => `M${point.join(" ")}h0`).join("");
 }
 
 /** A frame with axes; a bucket is told about where one points, or with the arrow keys. */
@@ -106,7 +108,7 @@ function Chart({ title, stats, most, told, children }) {
 
   const place = bucket ? (chosen + 0.5) / buckets.length : 0;
   return html`<figure class="chart" aria-label=${title}>
-    <figcaption><span>${title}</span><span class="faint number">${most && `most ${most}`}</span></figcaption>
+    <figcaption><span>${title}</span><span class="faint number">${most && `up to ${most}`}</span></figcaption>
     <div class="chart-plot" ref=${plot} tabindex="0" role="slider" aria-label="${title}, by time" aria-valuemin="1" aria-valuemax=${buckets.length} aria-valuenow=${(chosen ?? buckets.length - 1) + 1}
       aria-valuetext=${valueText(buckets[chosen ?? buckets.length - 1], told)}
       onPointerMove=${near} onPointerDown=${near} onPointerLeave=${() => setChosen(null)} onKeyDown=${move} onBlur=${() => setChosen(null)}>

@@ -89,7 +89,7 @@ function History({ stats }) {
     <div class="charts">
       ${data ? html`<${RunsChart} stats=${data} /><${DurationChart} stats=${data} />` : !error && html`<${Loading} />`}
     </div>
-    ${data && html`<p class="hint chart-key"><i class="key p50"></i>half of the runs took no longer <i class="key p95"></i>95 of 100 took no longer${!data.complete && html`. Only the newest runs of this time are counted: there are more.`}</p>`}
+    ${data && html`<p class="hint chart-key"><span><i class="key p50"></i>half of the runs took no longer</span><span><i class="key p95"></i>95 of 100 took no longer</span>${!data.complete && html`<span>Only the newest runs of this time are counted; there are more.</span>`}</p>`}
   </${Section}>`;
 }
 

@@ -18,7 +18,7 @@ export function FunctionList() {
   const functions = found.data;
   const shown = (functions ?? []).filter((one) => textOf(one).includes(name.toLowerCase()));
   return html`
-    <div class="head"><h1>Functions</h1><span class="faint">last 24 hours</span></div>
+    <div class="head"><h1>Functions</h1><span class="hint">with the runs of the last 24 hours</span></div>
     ${(functions?.length >= FILTERED_FROM || name) && html`<div class="filters"><${TextFilter} name="name" label="Function or trigger" placeholder="All functions" /></div>`}
     ${found.error && html`<${Refused} error=${found.error} />`}
     ${!found.error && !functions && html`<${Loading} />`}
