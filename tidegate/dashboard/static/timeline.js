@@ -125,7 +125,7 @@ function Row({ row, scale, until, active, reachable, onActive, onStop, onChoose 
         const key = `${row.key}/${index}`;
         const [start, end] = places[index];
         return html`<span key=${key} role="img" aria-label=${told(row, span, until)} tabindex=${key === reachable ? 0 : -1}
-          class="bar ${span.kind} ${span.status.toLowerCase()} ${index === chosen ? "active" : ""}"
+          class="bar of-${span.kind} ${span.status.toLowerCase()} ${index === chosen ? "active" : ""}"
           style=${{ left: `min(${percent(start)}, 100% - 3px)`, width: `max(3px, ${percent(end - start)})` }}
           onFocus=${() => { onStop(key); onActive(key); }} onBlur=${() => onActive("")}></span>`;
       })}
