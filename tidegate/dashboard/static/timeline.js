@@ -85,7 +85,8 @@ function Rows({ rows, scale, until, hidden, onWhole, onChoose }) {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (event.key === "Escape") setActive("");
     const bars = [...list.current.querySelectorAll(".bar")];
-    const next = step && bars[bars.indexOf(event.target) + step];
+    const place = bars.indexOf(event.target);
+    const next = step && place >= 0 && bars[place + step];
     if (!next) return;
     event.preventDefault();
     next.focus();
