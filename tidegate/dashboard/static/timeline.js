@@ -4,7 +4,7 @@ import { Icon } from "./icons.js";
 import { now } from "./live.js";
 import { isPhone } from "./rows.js";
 import { evenScale, pausesOf, shortenedScale } from "./scale.js";
-import { stepName } from "./steps.js";
+import { isTaken, stepName } from "./steps.js";
 import { html, useMemo, useRef, useState } from "./ui.js";
 
 const ROWS_AT_EACH_END = 40;
@@ -12,9 +12,11 @@ const ICONS = { queue: "clock", attempt: "functions", step: "play", sleep: "slee
 const WORDS = { queue: "in the queue", attempt: "function", step: "step", sleep: "sleep", wait: "wait for an event", invoke: "invoked function" };
 
 /** The spans by row: the queue, the function's attempts, and each step. */
-function rowsOf(spans, names) {
+function rowsOf(spans, steps, since) {
+  const names = new Map(steps.map((step) => [step.step_id, stepName(step)]));
   const rows = new Map();
-  for (const span of spans) {
+  // What was taken over may be of any time ago, and did not take this run's.
+  for (const span of spans.filter((one) => !isTaken(one, since))) {
     const key = span.step_id ?? span.kind;
     if (!rows.has(key)) rows.set(key, { key, kind: span.kind, stepId: span.step_id, name: nameOf(span, names), spans: [] });
     rows.get(key).spans.push({ ...span, from: ms(span.started_at), until: ms(span.ended_at) });
@@ -28,12 +30,13 @@ function nameOf(span, names) {
   return names.get(span.step_id) ?? span.name;
 }
 
-/** The timeline of a run; `onChoose` is called with the id of the step whose name is clicked. */
-export function Timeline({ timeline, steps, onChoose }) {
+/** The timeline of a run, from when it was asked for, `since`, UTC ms; `onChoose` is called with the id of the step whose name is clicked. */
+export function Timeline({ timeline, steps, since, onChoose }) {
   const [isShort, setShort] = useState(false);
   const [isWhole, setWhole] = useState(false);
-  const rows = useMemo(() => rowsOf(timeline.spans, new Map(steps.map((step) => [step.step_id, stepName(step)]))), [timeline, steps]);
-  const from = ms(timeline.from);
+  const taken = steps.filter((step) => isTaken(step, since)).length;
+  const rows = useMemo(() => rowsOf(timeline.spans, steps, since), [timeline, steps, since]);
+  const from = Math.min(...rows.flatMap((row) => row.spans.map((span) => span.from)));
   const isOpen = timeline.spans.some((span) => !span.ended_at);
   const until = Math.max(ms(timeline.until), isOpen ? now.value : 0);
   const busy = rows.flatMap((row) => row.spans.filter((span) => span.kind === "step" || span.kind === "attempt").map((span) => [span.from, span.until ?? until]));
@@ -43,19 +46,21 @@ export function Timeline({ timeline, steps, onChoose }) {
   const shown = hidden ? [...rows.slice(0, ROWS_AT_EACH_END), ...rows.slice(-ROWS_AT_EACH_END)] : rows;
   return html`<div class="timeline">
     <div class="timeline-head">
-      <span class="faint">${duration(until - from)} in all</span>
+      <span class="faint">${duration(until - from)} in all${taken ? `; ${count(taken, "step")} taken over from the run that this one repeats` : ""}</span>
       ${pauses.length > 0 && html`<label class="check"><input type="checkbox" checked=${isShort} onChange=${(event) => setShort(event.currentTarget.checked)} />Shorten pauses</label>`}
     </div>
     <${Axis} scale=${scale} />
-    <${Rows} rows=${shown} scale=${scale} until=${until} hidden=${hidden} onWhole=${() => setWhole(true)} onChoose=${onChoose} />
-    <${Lines} scale=${scale} />
+    <div class="plot">
+      <${Lines} scale=${scale} />
+      <${Rows} rows=${shown} scale=${scale} until=${until} hidden=${hidden} onWhole=${() => setWhole(true)} onChoose=${onChoose} />
+    </div>
   </div>`;
 }
 
 const percent = (share) => `${(share * 100).toFixed(3)}%`;
 
 function Axis({ scale }) {
-  return html`<div class="axis" aria-hidden="true">
+  return html`<div class="axis ${scale.pauses.length ? "has-pauses" : ""}" aria-hidden="true">
     ${scale.ticks.map((tick) => html`<span key=${tick.at} class=${tick.at > 0.94 ? "at-end" : tick.at < 0.03 ? "at-start" : ""} style=${{ left: percent(tick.at) }}>${tick.label}</span>`)}
     ${scale.pauses.map((pause) => html`<span key=${`p${pause.start}`} class="pause-label" style=${{ left: percent((pause.start + pause.end) / 2) }}>${pause.label}</span>`)}
   </div>`;
@@ -80,7 +85,8 @@ function Rows({ rows, scale, until, hidden, onWhole, onChoose }) {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (event.key === "Escape") setActive("");
     const bars = [...list.current.querySelectorAll(".bar")];
-    const next = step && bars[bars.indexOf(event.target) + step];
+    const place = bars.indexOf(event.target);
+    const next = step && place >= 0 && bars[place + step];
     if (!next) return;
     event.preventDefault();
     next.focus();
@@ -120,7 +126,7 @@ function Row({ row, scale, until, active, reachable, onActive, onStop, onChoose 
         const key = `${row.key}/${index}`;
         const [start, end] = places[index];
         return html`<span key=${key} role="img" aria-label=${told(row, span, until)} tabindex=${key === reachable ? 0 : -1}
-          class="bar ${span.kind} ${span.status.toLowerCase()} ${index === chosen ? "active" : ""}"
+          class="bar of-${span.kind} ${span.status.toLowerCase()} ${index === chosen ? "active" : ""}"
           style=${{ left: `min(${percent(start)}, 100% - 3px)`, width: `max(3px, ${percent(end - start)})` }}
           onFocus=${() => { onStop(key); onActive(key); }} onBlur=${() => onActive("")}></span>`;
       })}
