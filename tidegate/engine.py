@@ -272,9 +272,7 @@ class Engine:
 
     def _give_up(self, run: Run, mine: Run, event: AcceptedEvent) -> None:
         """Fail a run whose worker died in its last attempt."""
-        last = replace(
-            mine, attempt=run.attempt, attempts=run.attempts, leased_ms=run.leased_ms
-        )
+        last = replace(mine, attempt=run.attempt, attempts=run.attempts, leased_ms=run.leased_ms)
         if not self.runs.take(run, last):
             raise self._leased_by_other(run, mine.lease_until_ms)
         self._ending.fail(last, event, _DIED, self.steps.load(last).values())
