@@ -11,6 +11,7 @@ from urllib.parse import quote
 from tidegate import registry
 from tidegate.cancel import Cancel, Timeouts
 from tidegate.client_settings import (
+    DEFAULT_MAX_REQUEST_BYTES,
     DEV_EVENT_KEY,
     checked_env,
     in_dev_mode,
@@ -27,7 +28,6 @@ from tidegate.step import DEFAULT_MAX_STEPS
 from tidegate.trigger import TriggerEvent
 
 DEFAULT_TIMEOUT_MS = 30_000
-DEFAULT_MAX_REQUEST_BYTES = 512 * 1024
 
 
 class Client:

@@ -11,6 +11,8 @@ from tidegate.errors import ConfigurationError
 
 DEV_BASE_URL = "http://127.0.0.1:8288"
 DEV_EVENT_KEY = "NO_EVENT_KEY_SET"
+# What a deployment takes unless it is told otherwise.
+DEFAULT_MAX_REQUEST_BYTES = 512 * 1024
 _PREFIXES = ("TIDEGATE_", "INNGEST_")
 
 
