@@ -79,12 +79,6 @@ class RestClient:
         self._tries = tries
         self._http = httpx.Client(timeout=timeout_s, transport=transport)
 
-    @property
-    def host(self) -> str:
-        """The server's scheme and host, without a password that its URL may have."""
-        parts = urlsplit(self.base_url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
     def get(self, path: str, query: Query | None = None) -> Any:
         """What a path has, such as `/v1/runs/01M8…`.
 
@@ -179,6 +173,12 @@ class RestClient:
         if self._env:
             headers["x-inngest-env"] = self._env
         return headers
+
+
+def host_of(url: str) -> str:
+    """A URL's scheme and host, without a password or a key that it may have."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def path_of(*parts: str) -> str:

@@ -22,8 +22,10 @@ from tidegate.client_settings import (
     variable,
 )
 from tidegate.clock import Clock, SystemClock
+from tidegate.commands.exits import explained
 from tidegate.commands.output import Output
-from tidegate.rest_client import RestClient
+from tidegate.errors import RestError, SendEventsError
+from tidegate.rest_client import RestClient, host_of
 
 if TYPE_CHECKING:
     from tidegate.sending import Sender
@@ -204,7 +206,13 @@ def connected(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def call(ctx: typer.Context, **arguments: Any) -> None:
         given = {name: arguments.pop(name) for name in OPTIONS}
-        command(connection_of(ctx, given), **arguments)
+        connection = connection_of(ctx, given)
+        try:
+            command(connection, **arguments)
+        except SendEventsError as error:
+            raise explained(error, host_of(connection.event_url)) from None
+        except RestError as error:
+            raise explained(error, host_of(connection.api.base_url)) from None
 
     del call.__wrapped__
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

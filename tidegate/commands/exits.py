@@ -53,3 +53,25 @@ def exit_code(error: TidegateError) -> ExitCode:
             return ExitCode.NO_SERVER
         return _CODES.get(status, ExitCode.FAILED)
     return ExitCode.USAGE if isinstance(error, CallerError) else ExitCode.FAILED
+
+
+def explained(error: RestError | SendEventsError, server: str) -> CommandError:
+    """What the server or the network said, where, and what to do about it.
+
+    Args:
+        error: what it said.
+        server: its URL without secrets.
+    """
+    code = exit_code(error)
+    if error.status is None:
+        said = error.message.removeprefix(f"no answer from {server.partition('://')[2]}: ")
+        advice = (
+            "start the dev server with `tidegate dev`, or name the server with --url or "
+            "TIDEGATE_BASE_URL"
+        )
+        return CommandError(f"{server}: {said}; {advice}", code)
+    advice = ""
+    if code == ExitCode.NOT_ALLOWED:
+        kind = "EVENT" if isinstance(error, SendEventsError) else "SIGNING"
+        advice = f"; check TIDEGATE_{kind}_KEY, and --env"
+    return CommandError(f"{server}: {error.message} (HTTP {error.status}){advice}", code)

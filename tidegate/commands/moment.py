@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from tidegate.errors import ConfigurationError
 from tidegate.event import MAX_TS_MS, MIN_TS_MS
 from tidegate.rest_call import rfc3339
-from tidegate.rest_query import moment_ms
 
 _UNITS_MS = {
     "ms": 1,
@@ -33,6 +32,9 @@ def parse_moment(text: str, now_ms: int, option: str) -> int:
     Raises:
         ConfigurationError: it is none of these, or no year from 1980 to 2100.
     """
+    # Only here: it loads the AWS clients with it.
+    from tidegate.rest_query import moment_ms
+
     word = text.strip()
     relative = _RELATIVE.match(word)
     if word == "now":
