@@ -22,7 +22,7 @@ from tidegate.client_settings import (
     variable,
 )
 from tidegate.clock import Clock, SystemClock
-from tidegate.commands.exits import explained
+from tidegate.commands.exits import ExitCode, explained
 from tidegate.commands.output import Output
 from tidegate.errors import RestError, SendEventsError
 from tidegate.rest_client import RestClient, host_of
@@ -213,6 +213,9 @@ def connected(command: Callable[..., None]) -> Callable[..., None]:
             raise explained(error, host_of(connection.event_url)) from None
         except RestError as error:
             raise explained(error, host_of(connection.api.base_url)) from None
+        except BrokenPipeError:
+            # Whoever read has enough.
+            raise typer.Exit(ExitCode.BROKEN_PIPE) from None
 
     del call.__wrapped__
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -36,10 +36,11 @@ def run_to_the_end(app: typer.Typer, arguments: Sequence[str], around: Surroundi
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read has enough; Python would complain when it flushes at exit.
+        code = ExitCode.BROKEN_PIPE
+    if code == ExitCode.BROKEN_PIPE:
+        # Else Python would complain when it flushes at exit.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.BROKEN_PIPE
     return code if isinstance(code, int) else ExitCode.OK
 
 
@@ -53,9 +54,9 @@ def _usage_error(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "tidegate"
     message = error.format_message().rstrip(".")
-    if message:
-        _complain(f"{message}; see {path} --help")
-    elif context:
+    if "\n" in message:
         # `tidegate` alone: its help is the answer.
-        print(context.get_help(), file=sys.stderr)
+        print(message, file=sys.stderr)
+    else:
+        _complain(f"{message}; see {path} --help")
     return error.exit_code

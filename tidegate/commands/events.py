@@ -11,7 +11,7 @@ from tidegate.commands.arguments import All, From, Limit, Until
 from tidegate.commands.completion import event_names
 from tidegate.commands.connection import Connection, connected
 from tidegate.commands.groups import group
-from tidegate.commands.moment import moment_text, ms_of, parse_moment
+from tidegate.commands.moment import moment_text, ms_of, parse_moment, time_text
 from tidegate.commands.output import Output, json_text
 from tidegate.commands.run_output import RUN_COLUMNS, run_row
 from tidegate.commands.tailing import Window, polls
@@ -80,7 +80,7 @@ def show_event(
         out.value("User", event["user"])
     out.heading("Runs")
     if runs:
-        out.table(RUN_COLUMNS, [run_row(run) for run in runs])
+        out.rows(*RUN_COLUMNS).print([run_row(run) for run in runs])
     else:
         out.block("none")
 
@@ -93,7 +93,7 @@ def tail_events(connection: Connection, name: Name = None, since: From = None) -
     from_ms = None if since is None else parse_moment(since, now_ms, "--from")
     window = Window(connection.api, "/v1/events", "received_after", {"name": name}, from_ms)
     seen: dict[str, str] = {}
-    header = True
+    rows = connection.out.rows(*_COLUMNS)
     for _ in polls(connection.clock):
         # By its id an event can be of the minutes before: those that sent it have clocks, too.
         new = [event for event in window.items() if event["internal_id"] not in seen]
@@ -102,8 +102,7 @@ def tail_events(connection: Connection, name: Name = None, since: From = None) -
             if connection.out.as_json:
                 connection.out.json_line(event)
             else:
-                connection.out.table(_COLUMNS, [_row(event)], header=header)
-                header = False
+                rows.print([_row(event)])
         seen = {i: at for i, at in seen.items() if ms_of(at) >= window.forgotten_ms}
 
 
@@ -119,11 +118,10 @@ def print_pages(out: Output, pages: Iterator[list[Any]], columns: Any, row: Any)
     if out.as_json:
         out.json_array(item for page in pages for item in page)
         return
-    header = True
+    rows = out.rows(*columns)
     for page in pages:
-        out.table(columns, [row(item) for item in page], header=header)
-        header = False
-    if header:
+        rows.print([row(item) for item in page])
+    if rows.is_empty:
         out.note("none")
 
 
@@ -131,4 +129,4 @@ def _row(event: dict[str, Any]) -> list[Any]:
     data = event.get("note") if event["data"] is None else json_text(event["data"])
     data = str(data)
     short = data if len(data) <= _MOST_OF_DATA else data[:_MOST_OF_DATA] + "…"
-    return [event["internal_id"], event["received_at"], event["name"], short]
+    return [event["internal_id"], time_text(event["received_at"]), event["name"], short]

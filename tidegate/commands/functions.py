@@ -37,7 +37,7 @@ def list_functions(connection: Connection) -> None:
         rows = [
             [one["id"], one["name"], ", ".join(map(_trigger, one["triggers"]))] for one in found
         ]
-        out.table(("FUNCTION", "CALLED", "STARTED BY"), rows)
+        out.rows("FUNCTION", "CALLED", "STARTED BY").print(rows)
     else:
         out.note("none")
 
@@ -74,7 +74,7 @@ def show(
     out.heading(f"Runs from {stats['from']} until {stats['until']}")
     buckets = stats["buckets"]
     counts = [sum(bucket[name] for bucket in buckets) for name in _COUNTED]
-    out.table([name.upper() for name in _COUNTED], [counts])
+    out.rows(*(name.upper() for name in _COUNTED)).print([counts])
     if not stats["complete"]:
         out.note("there are more runs than are counted; --from a later moment counts all")
 

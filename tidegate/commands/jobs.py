@@ -11,6 +11,7 @@ from tidegate.commands.arguments import Limit
 from tidegate.commands.connection import Connection, connected
 from tidegate.commands.exits import CommandError, ExitCode
 from tidegate.commands.groups import group
+from tidegate.commands.moment import time_text
 from tidegate.commands.output import plain, status_text
 from tidegate.errors import RestError
 from tidegate.rest_client import path_of
@@ -37,7 +38,7 @@ def list_jobs(connection: Connection, limit: Limit = 20) -> None:
     if out.as_json:
         out.json(found[:limit])
     elif found:
-        out.table(_COLUMNS, [_row(job) for job in found[:limit]])
+        out.rows(*_COLUMNS).print([_row(job) for job in found[:limit]])
     else:
         out.note("none")
 
@@ -155,7 +156,7 @@ def _row(job: Job) -> list[Any]:
         job["id"],
         job["kind"],
         status_text(job["status"]),
-        job["created_at"],
+        time_text(job["created_at"]),
         job["function_id"],
         *(job[name] for name in ("found", "done", "skipped")),
     ]

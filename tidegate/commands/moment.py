@@ -66,6 +66,11 @@ def ms_of(text: str) -> int:
     return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
 
 
+def time_text(text: str) -> str:
+    """A time that the REST API gave, in UTC, as rows show it: `2026-11-23 18:00:00`."""
+    return text[:19].replace("T", " ")
+
+
 def duration(ms: int) -> str:
     """A duration in its two largest units, such as `1.20 s`, `4m 3s` or `2d 4h`."""
     if ms < 1_000:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 STATUS_STYLES = {
@@ -30,7 +29,9 @@ STATUS_STYLES = {
 }
 # Rows that are read by programs keep their whole length, whatever the width of a terminal.
 _WIDTH_OF_FILES = 10_000
-_LAYOUT = "\n"
+_WIDTHS = {"RUN": 26, "EVENT": 26, "JOB": 26, "STATUS": 9, "TIME": 19, "BEGAN": 19, "TOOK": 7}
+_MOST_OF_A_CELL = 60
+_LEAST_OF_THE_LAST = 20
 
 
 def plain(text: Any) -> str:
@@ -99,6 +100,11 @@ class Output:
         return min(self._out.width, 160) if self._out.is_terminal else 100
 
     @property
+    def room(self) -> int | None:
+        """How many columns the terminal has; None if it is none."""
+        return self._out.width if self._out.is_terminal else None
+
+    @property
     def draws_unicode(self) -> bool:
         """Whether more than ASCII can be printed."""
         return (self._out.encoding or "").lower().startswith("utf")
@@ -128,31 +134,19 @@ class Output:
         """Tell people something beside the result."""
         self._err.print(plain(text), markup=False, highlight=False, soft_wrap=True)
 
-    def table(
-        self, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, header: bool = True
-    ) -> None:
-        """Print rows; texts in them are made plain."""
-        table = Table(box=None, show_header=header, padding=(0, 2, 0, 0), header_style="bold")
-        for name in columns:
-            fixed = name in ("RUN", "EVENT", "ID", "STATUS", "TIME", "BEGAN")
-            width = {"RUN": 26, "ID": 26, "TIME": 23, "BEGAN": 23, "STATUS": 9}.get(name)
-            table.add_column(
-                name, no_wrap=True, overflow="ellipsis", min_width=width if fixed else None
-            )
-        for row in rows:
-            table.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
-        self._out.print(table)
+    def rows(self, *columns: str) -> Rows:
+        """A table with these columns, to print rows into."""
+        return Rows(self, columns)
 
     def facts(self, facts: Mapping[str, Any]) -> None:
         """Print what is known of one thing, a line each; what is None is left out."""
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(style="bold", no_wrap=True)
-        grid.add_column(overflow="fold")
+        width = max(map(len, facts))
         for name, value in facts.items():
             if value is not None:
+                line = Text(f"{name:<{width}}", style="bold")
+                line.append("  ", style="not bold")
                 cell = value if isinstance(value, Text) else Text(plain(value))
-                grid.add_row(Text(name), cell)
-        self._out.print(grid)
+                self.text(Text.assemble(line, cell))
 
     def value(self, title: str, value: Any) -> None:
         """Print a JSON value under a title."""
@@ -166,7 +160,7 @@ class Output:
 
     def block(self, text: str) -> None:
         """Print lines, a little indented; they have been made plain."""
-        self._out.print(Padding(Text(text), (0, 0, 0, 2)), soft_wrap=True)
+        self.text(Text(textwrap.indent(text, "  ", lambda _: True)))
 
     @contextmanager
     def progress(self, title: str, total: int | None) -> Iterator[ProgressBar]:
@@ -191,6 +185,59 @@ class Output:
     def _write(self, text: str, end: str = "\n") -> None:
         self._out.file.write(text + end)
         self._out.file.flush()
+
+
+class Rows:
+    """A table that is printed as it comes; its columns only ever get wider.
+
+    Only the last column is cut where a terminal ends: ids must stay whole, to be copied.
+
+    Args:
+        out: where to print.
+        columns: their names.
+    """
+
+    def __init__(self, out: Output, columns: Sequence[str]) -> None:
+        self._out = out
+        self._columns = columns
+        self._widths = [_WIDTHS.get(name, len(name)) for name in columns]
+        self._has_header = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was printed."""
+        return not self._has_header
+
+    def print(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Print rows, and before the first of them the columns' names.
+
+        Args:
+            rows: a value for each column; what is no `Text` is made plain.
+        """
+        lines = [[c if isinstance(c, Text) else Text(plain(c)) for c in row] for row in rows]
+        if not self._has_header and lines:
+            lines.insert(0, [Text(name, style="bold") for name in self._columns])
+            self._has_header = True
+        for line in lines:
+            for n, cell in enumerate(line[:-1]):
+                if self._out.room is not None:
+                    cell.truncate(_MOST_OF_A_CELL, overflow="ellipsis")
+                self._widths[n] = max(self._widths[n], cell.cell_len)
+        for line in lines:
+            self._out.text(self._line(line))
+
+    def _line(self, cells: Sequence[Text]) -> Text:
+        line = Text()
+        for cell, width in zip(cells[:-1], self._widths, strict=False):
+            cell.pad_right(width - cell.cell_len + 2)
+            line.append_text(cell)
+        last = cells[-1]
+        if self._out.room is not None:
+            room = max(self._out.room - line.cell_len, _LEAST_OF_THE_LAST)
+            last.truncate(room, overflow="ellipsis")
+        line.append_text(last)
+        line.rstrip()
+        return line
 
 
 class ProgressBar:
@@ -224,7 +271,7 @@ class _Count(ProgressColumn):
 
 def status_text(status: str) -> Text:
     """A status in its colour."""
-    return Text(plain(status), style=STATUS_STYLES.get(status, ""))
+    return Text(plain(status), style=STATUS_STYLES.get(status.strip(), ""))
 
 
 def _console(file: IO[str], is_terminal: bool | None, width: int | None) -> Console:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from tidegate.commands.exits import CommandError, ExitCode
-from tidegate.commands.moment import duration, ms_of
+from tidegate.commands.moment import duration, ms_of, time_text
 from tidegate.commands.output import Output, json_text, plain, plain_lines, status_text
 from tidegate.commands.timeline import ASCII, UNICODE, draw
 
@@ -23,7 +23,7 @@ def run_row(run: Run) -> list[Any]:
     return [
         run["run_id"],
         status_text(run["status"]),
-        run["run_started_at"] or run["queued_at"],
+        time_text(run["run_started_at"] or run["queued_at"]),
         took(run),
         run["function_id"],
         run.get("event_name") or "",
@@ -80,7 +80,7 @@ def print_outcomes(out: Output, runs: Sequence[Run]) -> None:
         for run in runs
     ]
     if rows:
-        out.table(("RUN", "STATUS", "TOOK", "FUNCTION", "OUTPUT"), rows)
+        out.rows("RUN", "STATUS", "TOOK", "FUNCTION", "OUTPUT").print(rows)
 
 
 def print_run(out: Output, run: Run, steps: Sequence[Any], timeline: Mapping[str, Any]) -> None:

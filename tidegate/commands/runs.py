@@ -155,7 +155,7 @@ def _cancel_each(connection: Connection, run_ids: list[str]) -> None:
     if out.as_json:
         out.json(cancelled)
     elif cancelled:
-        out.table(RUN_COLUMNS, [run_row(run) for run in cancelled])
+        out.rows(*RUN_COLUMNS).print([run_row(run) for run in cancelled])
     if faults:
         said = "; ".join(f"{run_id}: {error.message}" for run_id, error in faults)
         raise CommandError(said, exit_code(faults[0][1]))
@@ -249,7 +249,7 @@ def tail(
     wanted = {name.strip() for name in status.split(",")} if status else None
     window = Window(connection.api, "/v1/runs", "from", {"function_id": function}, from_ms)
     changes = RunChanges(connection, window)
-    header = True
+    rows = connection.out.rows(*RUN_COLUMNS)
     for _ in polls(connection.clock):
         for run in changes.next():
             if wanted is not None and run["status"] not in wanted:
@@ -257,8 +257,7 @@ def tail(
             if connection.out.as_json:
                 connection.out.json_line(run)
             else:
-                connection.out.table(RUN_COLUMNS, [run_row(run)], header=header)
-                header = False
+                rows.print([run_row(run)])
 
 
 class RunChanges:

@@ -14,7 +14,7 @@ from tidegate.commands.output import STATUS_STYLES, plain
 
 _KIND_WIDTH = 8
 _MOST_OF_A_NAME = 28
-_AFTER_WIDTH = 30
+_AFTER_WIDTH = 38
 _LEAST_BAR = 16
 
 
