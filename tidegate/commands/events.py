@@ -91,7 +91,9 @@ def tail_events(connection: Connection, name: Name = None, since: From = None) -
     """Print events as they are received, until Ctrl-C; JSON is one event a line."""
     now_ms = connection.clock.now_ms()
     from_ms = None if since is None else parse_moment(since, now_ms, "--from")
-    window = Window(connection.api, "/v1/events", "received_after", {"name": name}, from_ms)
+    window = Window(
+        connection.api, connection.clock, "/v1/events", "received_after", {"name": name}, from_ms
+    )
     seen: dict[str, str] = {}
     rows = connection.out.rows(*_COLUMNS)
     for _ in polls(connection.clock):

@@ -247,7 +247,9 @@ def tail(
     now_ms = connection.clock.now_ms()
     from_ms = None if since is None else parse_moment(since, now_ms, "--from")
     wanted = {name.strip() for name in status.split(",")} if status else None
-    window = Window(connection.api, "/v1/runs", "from", {"function_id": function}, from_ms)
+    window = Window(
+        connection.api, connection.clock, "/v1/runs", "from", {"function_id": function}, from_ms
+    )
     changes = RunChanges(connection, window)
     rows = connection.out.rows(*RUN_COLUMNS)
     for _ in polls(connection.clock):

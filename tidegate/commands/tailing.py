@@ -30,6 +30,7 @@ class Window:
 
     Args:
         api: where the list is.
+        clock: the time here.
         path: the list's path.
         parameter: the query parameter of the first moment.
         query: its filters.
@@ -39,6 +40,7 @@ class Window:
     def __init__(
         self,
         api: RestClient,
+        clock: Clock,
         path: str,
         parameter: str,
         query: dict[str, str | None],
@@ -48,6 +50,10 @@ class Window:
         self._path = path
         self._parameter = parameter
         self._query = query
+        self._clock = clock
+        reply = api.ask("GET", path, {**query, "limit": 1})
+        # Ids go by the server's time.
+        self._ahead_ms = ms_of(reply.metadata["fetched_at"]) - clock.now_ms()
         self._from_ms = self._server_ms() if from_ms is None else from_ms
         self._newest_ms = self._from_ms
 
@@ -69,6 +75,4 @@ class Window:
         return found
 
     def _server_ms(self) -> int:
-        """The server's time: it is what ids go by."""
-        reply = self._api.ask("GET", self._path, {**self._query, "limit": 1})
-        return ms_of(reply.metadata["fetched_at"])
+        return self._clock.now_ms() + self._ahead_ms
