@@ -68,6 +68,20 @@ class SendEventsError(TidegateError):
         self.ids = list(ids)
 
 
+class RestError(TidegateError):
+    """The REST API refused a request, or did not answer it.
+
+    Args:
+        message: what the server, or the network, said.
+        status: the HTTP status of the last answer; None when there was none.
+    """
+
+    def __init__(self, message: str, *, status: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
 class EventEncodingError(SendEventsError, CallerError):
     """An event that cannot be written as JSON; nothing was sent. The message has its index."""
 

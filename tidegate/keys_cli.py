@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -189,27 +188,19 @@ def _keys_table(stage: str) -> str:
 
 
 def _show(
-    rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str, columns: Sequence[str]
+    shown: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str, columns: Sequence[str]
 ) -> None:
     """Print rows as a table, or all of them as JSON."""
-    if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
-    if not rows:
-        print(empty)
-        return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from tidegate.commands.output import Output
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column.replace("_", " "), no_wrap=column == "id")
-    for row in rows:
-        # As text: what people call a key is no markup.
-        table.add_row(*(Text(_cell(row[column])) for column in columns))
-    Console().print(table)
+    out = Output(as_json)
+    if as_json:
+        out.json(shown)
+    elif shown:
+        rows = out.rows(*(column.replace("_", " ").upper() for column in columns))
+        rows.print([[_cell(one[column]) for column in columns] for one in shown])
+    else:
+        out.note(empty)
 
 
 def _cell(value: object) -> str:
