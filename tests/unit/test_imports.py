@@ -194,7 +194,7 @@ def test_the_test_kit_loads_no_aws() -> None:
             {"dynamodb", "sns"},
             93,
         ),
-        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 215),
+        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 216),
         (
             "functions.matcher.handler",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
