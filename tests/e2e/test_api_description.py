@@ -7,9 +7,12 @@ that each operation is asked for what it is for.
 from __future__ import annotations
 
 import re
+import shlex
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +32,7 @@ from tests.e2e.serving import Served, serving, until
 from tests.openapi import check_answer, closed_document
 from tidegate.step import StepId
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "rest-api.md"
 CHECKOUT = "storefront/cart.checkout.completed"
 REPLAY = {"function_id": "shop-send-receipt", "from": "2025-01-01", "until": "2025-01-02"}
 CANCELLATION = {"app_id": "shop", "function_id": "send-receipt", "started_before": "2025-01-01"}
@@ -219,3 +223,49 @@ def test_another_environment_has_none_of_it(seeded: Seeded, subtests: pytest.Sub
                 elif path in ("/v1/events", "/v1/runs", "/v1/replays", "/v1/cancellations"):
                     assert seeded.served.look(path.removeprefix("/v1/"))["data"] != []
                     assert seeded.served.look(path.removeprefix("/v1/"), "elsewhere")["data"] == []
+
+
+def curls() -> list[str]:
+    """The command lines of the page about the REST API."""
+    return re.findall(r"^curl .*$", PAGE.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", curls())
+def test_the_page_shows_requests_that_work(seeded: Seeded, command: str) -> None:
+    ids = seeded.ids
+    variables = {
+        "EVENT": ids["event_id"],
+        "RUN": ids["asleep"],
+        "STEP": ids["step_id"],
+        "FUNCTION": ids["function_id"],
+        "FAILED_RUN": ids["failed"],
+        "ENDED_RUN": ids["undone"],
+        "ITS_STEP": StepId("charge").hashed,
+        "REPLAY": ids["replay"],
+        "CANCELLATION": ids["cancellation"],
+    }
+    written = re.sub(r"\$([A-Z_]+)", lambda found: variables[found[1]], command)
+    parser = ArgumentParser()
+    parser.add_argument("-X", dest="method", default="GET")
+    parser.add_argument("-d", dest="body")
+    parser.add_argument("url")
+    asked = parser.parse_args(shlex.split(written)[1:])
+    url = asked.url.removeprefix("http://localhost:8288")
+    # As curl sends it.
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    answer = seeded.served.http.request(asked.method, url, content=asked.body, headers=form)
+    assert answer.status_code == (201 if asked.method == "POST" else 200), answer.text
+    check_answer(asked.method, url.partition("?")[0], answer.status_code, answer.json())
+
+
+def test_the_page_has_all_routes_and_no_others() -> None:
+    routes = {
+        (method, re.sub(r"{\w+}", "{}", path))
+        for method, path in re.findall(r"`(GET|POST|DELETE) (/v1/[^`?\s]*)`", PAGE.read_text())
+    }
+    described = {
+        (method.upper(), re.sub(r"{\w+}", "{}", path))
+        for path, operations in closed_document()["paths"].items()
+        for method in operations
+    }
+    assert routes == described
