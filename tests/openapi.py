@@ -23,30 +23,39 @@ def closed_document() -> Schema:
     return document
 
 
-def check_answer(method: str, path: str, status: int, body: Any) -> None:
+def check_answer(method: str, path: str, status: int, body: Any) -> str | None:
     """Assert that the document has an answer like this one.
 
     Args:
         method, path: of the request; the path without the query.
         status: the HTTP status.
         body: the answer, decoded.
+
+    Returns:
+        The `operationId` of what was asked for; None for what nobody can ask for.
     """
-    fault = best_match(_validator(_schema_ref(method, path, status)).iter_errors(body))
+    found = _operation(method, path)
+    ref = "#/components/schemas/ErrorAnswer"
+    if found is None:
+        assert status in (401, 404, 405, 500), f"{method} {path} is not described: {status}"
+    else:
+        operation, pointer = found
+        answers = operation["responses"]
+        assert str(status) in answers, f"{method} {path} answers {status}, not {list(answers)}"
+        answer = answers[str(status)].get("$ref", f"{pointer}/responses/{status}")
+        ref = f"{answer}/content/application~1json/schema"
+    fault = best_match(_validator(ref).iter_errors(body))
     assert fault is None, f"{method} {path} {status}: {fault.json_path}: {fault.message}"
+    return operation["operationId"] if found else None
 
 
-def _schema_ref(method: str, path: str, status: int) -> str:
+def _operation(method: str, path: str) -> tuple[Schema, str] | None:
+    """An operation, and where it stands in the document."""
     for template, operations in closed_document()["paths"].items():
-        found = operations.get(method.lower())
-        if found and re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
-            answers = found["responses"]
-            assert str(status) in answers, f"{method} {template} answers {status} {list(answers)}"
-            answer = f"paths/{_escaped(template)}/{method.lower()}/responses/{status}"
-            if "$ref" in answers[str(status)]:
-                answer = answers[str(status)]["$ref"].removeprefix("#/")
-            return f"#/{answer}/content/application~1json/schema"
-    assert status in (401, 404, 405, 500), f"{method} {path} is not described, and gives {status}"
-    return "#/components/schemas/ErrorAnswer"
+        if method.lower() in operations and re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
+            pointer = f"#/paths/{_escaped(template)}/{method.lower()}"
+            return operations[method.lower()], pointer
+    return None
 
 
 def _escaped(template: str) -> str:

@@ -42,7 +42,7 @@ from tidegate.tracing import Origin, came_from
 
 logger = logging.getLogger("tidegate.api")
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 _OPEN_PATHS = [found.path for found in OPERATIONS if found.is_open]
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 6 MB, and some are

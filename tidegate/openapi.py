@@ -94,7 +94,7 @@ _ENVIRONMENT: Schema = {
     "name": "x-inngest-env",
     "in": "header",
     "description": "The environment to look into. A branch key opens any, other keys their own.",
-    "schema": {"type": "string", "pattern": f"^[!-~]{{1,{MAX_ENV_LENGTH}}}$"},
+    "schema": {"type": "string", "pattern": f"^[!-~]{{0,{MAX_ENV_LENGTH}}}$"},
 }
 
 _SIGNING_KEY: Schema = {
@@ -215,7 +215,8 @@ def _path_parameters(path: str) -> Iterator[Schema]:
 
 def _parameter(name: str, field: Field) -> Schema:
     shown: Schema = {"name": name, "in": "query", "description": f"{field.description}."}
-    shown |= {"required": True} if field.is_required else {}
+    # An empty one is as good as none.
+    shown |= {"required": True} if field.is_required else {"allowEmptyValue": True}
     # Commas stand between several.
     shown |= {"explode": False} if field.schema.get("type") == "array" else {}
     return {**shown, "schema": _field_schema(field)}

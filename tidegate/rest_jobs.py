@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NotRequired
 
 from typing_extensions import TypedDict
@@ -14,6 +14,7 @@ from tidegate.rest_call import Call, Result, Time, rfc3339
 from tidegate.rest_operation import Ulid
 from tidegate.rest_query import PageQuery, parse_query
 from tidegate.run import Status
+from tidegate.step import MAX_WAIT_MS
 
 JobObject = TypedDict(
     "JobObject",
@@ -65,6 +66,9 @@ class Jobs:
         It is asked for before it is recorded: the message has all of it, so whoever gets it can
         record it, while of a record alone nobody would know.
         """
+        # A run that waits is kept for longer than others; older ones are not there.
+        oldest_ms = job.created_ms - MAX_WAIT_MS - self.store.retention_s * 1000
+        job = replace(job, from_ms=max(job.from_ms, oldest_ms, 0))
         self.queue.ask(job)
         return Result(job_object(self.store.create(job)), status=201)
 

@@ -116,8 +116,8 @@ def number(description: str, *, default: int, most: int) -> Field:
             raise ValueError(f"{value!r}; it is a number from 1 to {most}")
         return min(max(int(value), 1), most)
 
-    schema = {"type": "integer", "minimum": 1, "maximum": most}
-    return made_by(make, f"{description}; a number outside becomes the nearest", schema, default)
+    said = f"{description}, 1 to {most}; a number outside becomes the nearest inside"
+    return made_by(make, said, {"type": "integer"}, default)
 
 
 def some_statuses(description: str) -> Field:
