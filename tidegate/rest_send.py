@@ -44,7 +44,9 @@ _EVENT: dict[str, Any] = {
     },
 }
 _EVENTS = {
-    "anyOf": [_EVENT, {"type": "array", "items": _EVENT, "maxItems": MAX_EVENTS_PER_REQUEST}],
+    "anyOf": [_EVENT, {"type": "array", "items": _EVENT}],
+    # Not `maxItems`: more are refused with 413, as a body that is too large.
+    "description": f"An event, or an array of up to {MAX_EVENTS_PER_REQUEST} of them.",
     "examples": [{"name": "app/user.signup", "data": {"userId": "u-1"}}],
 }
 

@@ -30,6 +30,9 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.e2e.serving import Served, serving, until
 from tests.openapi import check_answer, closed_document
+from tidegate.clock import SystemClock
+from tidegate.environments import Environments
+from tidegate.local.cloud import PREFIX
 from tidegate.step import StepId
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "rest-api.md"
@@ -79,6 +82,9 @@ def seeded() -> Iterator[Seeded]:
                 "undone": served.run(undone)["run_id"],
                 "replay": started(served, "replays", REPLAY),
                 "cancellation": started(served, "cancellations", CANCELLATION),
+                "key_id": started(served, "keys", {"kind": "event"}),
+                "revoked": started(served, "keys", {"kind": "event"}),
+                "environment": Environments(f"{PREFIX}-keys", SystemClock()).open("pr-1").name,
             },
         )
         for kind in ("replays", "cancellations"):
@@ -188,6 +194,18 @@ ASKED: list[tuple[str, str, Any, int]] = [
     ("GET", "/v1/cancellations?limit=1", None, 200),
     ("GET", "/v1/cancellations/{cancellation}", None, 200),
     ("DELETE", "/v1/cancellations/{cancellation}", None, 200),
+    ("POST", "/v1/events", {"name": "app/unheard"}, 201),
+    ("POST", "/v1/events", [{"name": "app/unheard", "ts": 1}], 400),
+    ("POST", "/v1/keys", {"kind": "event", "name": "shop", "event_names": ["app/*"]}, 201),
+    ("POST", "/v1/keys", {"kind": "none"}, 400),
+    ("GET", "/v1/keys", None, 200),
+    ("POST", "/v1/keys/{revoked}/rotate", None, 201),
+    ("DELETE", "/v1/keys/{revoked}", None, 200),
+    ("POST", "/v1/keys/{revoked}/rotate", None, 409),
+    ("GET", "/v1/environments", None, 200),
+    ("POST", "/v1/environments/{environment}/archive", None, 200),
+    ("POST", "/v1/environments/{environment}/unarchive", None, 200),
+    ("POST", "/v1/environments/pr-2/archive", None, 404),
     ("GET", "/v1/openapi.json", None, 200),
     ("PUT", "/v1/runs", None, 405),
     ("GET", "/v1/nowhere", None, 404),
@@ -217,7 +235,7 @@ def test_another_environment_has_none_of_it(seeded: Seeded, subtests: pytest.Sub
         url = path.format(**ids, job_id=ids[kind])
         for method in operations:
             with subtests.test(f"{method} {path}"):
-                if re.search("{(event|run|job)_id}", path):
+                if re.search("{(event|run|job|key)_id}", path):
                     answer = seeded.served.http.request(method, url, headers=elsewhere)
                     assert answer.status_code == 404, answer.text
                 elif path in ("/v1/events", "/v1/runs", "/v1/replays", "/v1/cancellations"):
