@@ -22,6 +22,8 @@ _OBJECT = {"type": ["object", "null"]}
 _EVENT: dict[str, Any] = {
     "type": "object",
     "required": ["name"],
+    # Other fields are ignored, as by Inngest.
+    "additionalProperties": True,
     "properties": {
         "name": {
             "type": "string",
