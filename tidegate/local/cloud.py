@@ -20,7 +20,14 @@ from typing import Any
 from moto import mock_aws
 
 from tidegate.aws import client, forget_clients
-from tidegate.local import dynamodb_speed, moto_gaps, moto_shortcut, moto_speed, sqs_speed
+from tidegate.local import (
+    dynamodb_speed,
+    moto_gaps,
+    moto_shortcut,
+    moto_speed,
+    query_speed,
+    sqs_speed,
+)
 from tidegate.local.environment import environment
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
 from tidegate.manifest import (
@@ -115,6 +122,7 @@ class Cloud:
         """Start AWS and make what all functions share."""
         sqs_speed.install()
         dynamodb_speed.install()
+        query_speed.install()
         moto_gaps.install()
         moto_speed.install()
         self._undo.enter_context(environment(_ENVIRONMENT))

@@ -6,7 +6,7 @@ import { Command, Empty, Loading, Refused, Time } from "./parts.js";
 import { eventNames, useFunctions } from "./registered.js";
 import { route, to } from "./route.js";
 import { Announcer, ListFoot, NewOnTop, Table, useRows } from "./rows.js";
-import { SendDialog } from "./send.js";
+import { curl, SendDialog } from "./send.js";
 import { html, useState } from "./ui.js";
 
 const PREVIEW_LENGTH = 160;
@@ -72,9 +72,4 @@ function NoEvents({ suggestion = "app/user.signup" }) {
     <p>Send one from here with “Send event”, or from a shell:</p>
     <${Command} text=${curl(suggestion)} />
   </${Empty}>`;
-}
-
-function curl(name) {
-  const event = JSON.stringify({ name, data: { hello: "world" } });
-  return `curl ${location.origin}/e/<event key> \\\n  -d '${event}'`.replace("<event key>", location.protocol === "http:" ? "any-key" : "$EVENT_KEY");
 }

@@ -21,12 +21,14 @@ export function useRange(standard = "24h") {
   }, [range, from, until]);
 }
 
-function moment(local) {
+/** A local time as a field has it, in RFC 3339; empty if it is none. */
+export function moment(local) {
   const at = new Date(local);
   return Number.isNaN(at.getTime()) ? "" : at.toISOString();
 }
 
-function local(at) {
+/** A time as a field for local times takes it. */
+export function local(at) {
   return new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 

@@ -20,6 +20,12 @@ export function clockTime(at) {
   return `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
 }
 
+/** `02:31:05` today, `11-24 02:31` on another day; local time. */
+export function shortTime(at, now) {
+  const isToday = new Date(at).toDateString() === new Date(now).toDateString();
+  return isToday ? clockTime(at) : exactTime(at).slice(5, 16);
+}
+
 /** `just now`, `12 s ago`, `in 3 min`; further away than a day the date. */
 export function relativeTime(at, now) {
   const away = Math.abs(now - at);
@@ -48,6 +54,11 @@ export function duration(length) {
   return two(Math.round(seconds / 3_600), 24, "d", "h");
 }
 
+/** How long something goes on already, to the second, so that it counts evenly. */
+export function soFar(length) {
+  return length < 60_000 ? `${Math.max(0, Math.floor(length / 1000))} s` : duration(length);
+}
+
 function two(amount, base, large, small) {
   const rest = amount % base;
   return `${Math.floor(amount / base)} ${large}${rest ? ` ${rest} ${small}` : ""}`;
@@ -55,4 +66,11 @@ function two(amount, base, large, small) {
 
 export function count(number, one, many = `${one}s`) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+}
+
+const DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/** UTC ms of the time in a ULID. */
+export function ulidMs(id) {
+  return [...id.slice(0, 10).toUpperCase()].reduce((time, digit) => time * 32 + DIGITS.indexOf(digit), 0);
 }

@@ -1,8 +1,9 @@
-// What is shown follows what happens: asked each second while somebody looks.
+// What is shown follows what happens: asked again and again while somebody looks.
 import { ahead } from "./api.js";
 import { signal, useEffect, useRef, useState } from "./ui.js";
 
-export const EVERY_MS = 1_000;
+// With what a request takes, whatever happens appears within a second.
+export const EVERY_MS = 700;
 const LONGEST_PAUSE_MS = 30_000;
 
 /** Why nothing new comes, `{ message, nextAt }`; null while all is well. */

@@ -126,7 +126,7 @@ export function Dialog({ title, onClose, children }) {
 }
 
 /** A button that does something which takes a while; what goes wrong is told. */
-export function ActionButton({ icon, onAct, kind = "", children, disabled }) {
+export function ActionButton({ icon, onAct, kind = "", children, disabled, label }) {
   const [isBusy, setBusy] = useState(false);
   const isThere = useRef(true);
   useEffect(() => () => (isThere.current = false), []);
@@ -140,7 +140,7 @@ export function ActionButton({ icon, onAct, kind = "", children, disabled }) {
       if (isThere.current) setBusy(false);
     }
   }
-  return html`<button type="button" class=${kind} disabled=${disabled || isBusy} aria-busy=${isBusy} onClick=${act}>${icon && html`<${Icon} name=${icon} />`}${children}</button>`;
+  return html`<button type="button" class=${kind} disabled=${disabled || isBusy} aria-busy=${isBusy} aria-label=${label} onClick=${act}>${icon && html`<${Icon} name=${icon} />`}${children}</button>`;
 }
 
 /** What was just done, or could not be: `{ id, text, kind, href }`. */

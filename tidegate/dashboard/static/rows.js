@@ -7,35 +7,39 @@ const SPARE_ROWS = 8;
 const NEAR_THE_END = 40;
 
 const phone = matchMedia("(max-width: 720px)");
-const isPhone = signal(phone.matches);
+export const isPhone = signal(phone.matches);
 phone.addEventListener("change", () => (isPhone.value = phone.matches));
 
 /** The rows with a page's rows in the place of those that the page covers.
  *
- * A page tells all there is from its first row to its last, or, without `hasMore`, to the end.
+ * A page tells all there is from `behind`, or else from the newest, to its last row, or, without
+ * `hasMore`, to the end.
  */
-export function merged(rows, page, hasMore, idOf) {
-  const last = page.length ? idOf(page.at(-1)) : "";
+export function merged(rows, page, hasMore, idOf, behind = null) {
+  const last = page.length ? idOf(page.at(-1)) : behind;
   const known = new Map(rows.map((row) => [idOf(row), row]));
   const fresh = page.map((row) => {
     const before = known.get(idOf(row));
     return before && JSON.stringify(before) === JSON.stringify(row) ? before : row;
   });
-  const older = hasMore ? rows.filter((row) => !last || idOf(row) < last) : [];
-  return [...fresh, ...older];
+  const newer = behind === null ? [] : rows.filter((row) => idOf(row) >= behind);
+  const older = hasMore ? rows.filter((row) => last === null || idOf(row) < last) : [];
+  return [...newer, ...fresh, ...older];
 }
 
-/** A list kept up to date: `{ rows, isReady, error, hasMore, more, again, added }`.
+/** A list kept up to date: `{ rows, isReady, error, hasMore, more, again, added, sight }`.
  *
  * `fetchPage({ cursor, limit, abort })` gives the REST API's answer; `added` is how many rows have
- * come on top since the list was there.
+ * come on top since the list was there. Where rows are `changing`, those in `sight` are asked for
+ * again and again, not only the newest.
  */
-export function useRows({ fetchPage, idOf, headSize }, dependencies) {
+export function useRows({ fetchPage, idOf, headSize, changing = false }, dependencies) {
   const empty = { rows: [], isReady: false, error: null, cursor: null, added: 0 };
   const [state, setState] = useState(empty);
   const kept = useRef(empty);
   const control = useRef(null);
   const isFetching = useRef(false);
+  const sight = useRef([0, 0]);
 
   function put(changes) {
     kept.current = { ...kept.current, ...changes };
@@ -50,6 +54,7 @@ export function useRows({ fetchPage, idOf, headSize }, dependencies) {
         // Now and then further back: ids may carry the time of a sender's clock.
         const isDeep = polls++ % 30 === 0;
         await catchUp(abort, isDeep ? 100 : headSize);
+        if (changing && !abort.aborted) await lookAgain(abort);
       } catch (error) {
         if (!(error.status >= 400 && error.status < 500)) throw error;
         if (!abort.aborted) put({ error, isReady: true });
@@ -80,6 +85,18 @@ export function useRows({ fetchPage, idOf, headSize }, dependencies) {
         added: kept.current.added + Math.max(added, 0),
       });
     }
+    async function lookAgain(abort) {
+      const { rows } = kept.current;
+      const first = Math.max(sight.current[0], headSize);
+      const count = Math.min(sight.current[1] - first, rows.length - first, 100);
+      if (count <= 0) return;
+      const behind = idOf(rows[first - 1]);
+      const { data, metadata } = await fetchPage({ cursor: behind, limit: count, abort });
+      if (abort.aborted) return;
+      const hasMore = metadata.has_more;
+      const next = merged(kept.current.rows, data, hasMore, idOf, behind);
+      put({ rows: next, cursor: hasMore ? kept.current.cursor : null });
+    }
     control.current = repeat(work);
     return () => control.current.stop();
   }, dependencies);
@@ -107,9 +124,7 @@ export function useRows({ fetchPage, idOf, headSize }, dependencies) {
     hasMore: state.cursor !== null,
     more,
     again: () => control.current?.again(),
-    replace(row) {
-      put({ rows: kept.current.rows.map((one) => (idOf(one) === idOf(row) ? row : one)) });
-    },
+    sight,
   };
 }
 
@@ -159,8 +174,9 @@ export function Table({ label, list, columns, idOf }) {
   }, [list.added]);
 
   useEffect(() => {
+    list.sight.current = [first, end];
     if (list.hasMore && end > total - NEAR_THE_END) list.more();
-  }, [end, total, list.hasMore]);
+  }, [first, end, total, list.hasMore]);
 
   function move(event) {
     const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
