@@ -107,7 +107,7 @@ function LatestRuns({ one, runs }) {
     ${runs.data?.length > 0 && html`<ul class="cards tight" aria-label="Latest runs">
       ${runs.data.map((run) => html`<li key=${run.run_id} class="card">
         <a class="row-link ident" href=${to("runs", run.run_id)}>${run.run_id}</a>
-        ${run.error && html`<span class="why">${run.error.message || run.error.name}</span>`}
+        ${run.error && html`<span class="why ${run.status.toLowerCase()}">${run.error.message || run.error.name}</span>`}
         <span class="card-status"><${Status} status=${run.status} /></span>
         <span class="card-length"><${Length} run=${run} /></span>
         <span class="card-when faint"><${Time} at=${run.queued_at} /></span>

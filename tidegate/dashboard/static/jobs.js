@@ -7,7 +7,7 @@ import { ActionButton, Dialog, Section, Status, tell, Time } from "./parts.js";
 import { html, useState } from "./ui.js";
 
 const KINDS = {
-  replay: { path: "/v1/replays", title: "Replay", done: "run again" },
+  replay: { path: "/v1/replays", title: "Replay", done: "started again" },
   cancellation: { path: "/v1/cancellations", title: "Cancellation", done: "cancelled" },
 };
 const EVERY_MS = 1_500;

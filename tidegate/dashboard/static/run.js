@@ -20,11 +20,12 @@ export function RunPage({ id }) {
   const { run, timeline, steps } = data;
   const hasEnded = run.ended_at !== null;
   const running = new Set(timeline.spans.filter((span) => span.status === "Running").map((span) => span.step_id));
+  const since = ms(timeline.spans.find((span) => span.kind === "queue").started_at);
   const rerun = hasEnded ? (stepId) => runAgain(run, stepId) : null;
 
   async function cancel() {
     const { data: cancelled } = await ask(`/v1/runs/${id}`, { method: "DELETE" });
-    if (cancelled.ended_at === null) tell("It ends when the step that it is in has ended.");
+    if (cancelled.ended_at === null) tell("Cancelling. It ends when the step that it is in has ended.");
     else tell(cancelled.status === "Cancelled" ? "Cancelled." : `It had ended already: ${cancelled.status}.`);
     again();
   }
@@ -41,9 +42,9 @@ export function RunPage({ id }) {
     </div>
     <${RunFacts} run=${run} />
     <${Error} run=${run} />
-    <${Section} title="Timeline"><${Timeline} timeline=${timeline} steps=${steps} onChoose=${(stepId) => setChosen({ id: stepId })} /></${Section}>
+    <${Section} title="Timeline"><${Timeline} timeline=${timeline} steps=${steps} since=${since} onChoose=${(stepId) => setChosen({ id: stepId })} /></${Section}>
     ${steps.length > 0 && html`<${Section} title="Steps">
-      <${Steps} runId=${id} steps=${steps} running=${running} chosen=${chosen} onRerun=${rerun} hasEnded=${hasEnded} />
+      <${Steps} runId=${id} steps=${steps} since=${since} running=${running} chosen=${chosen} onRerun=${rerun} hasEnded=${hasEnded} />
     </${Section}>`}
     <${Output} run=${run} />
     <${Input} eventId=${run.event_id} />
@@ -95,9 +96,9 @@ function RunFacts({ run }) {
 
 function Error({ run }) {
   if (run.last_error) return html`<${Section} title="Error of the latest attempt"><${Failure} error=${run.last_error} /></${Section}>`;
-  const isFailure = run.status === "Failed" || run.status === "Cancelled";
-  if (!isFailure || !run.output) return null;
-  return html`<${Section} title=${run.status === "Failed" ? "Error" : "Cancelled"}><${Failure} error=${run.output} /></${Section}>`;
+  if (!run.output) return null;
+  if (run.status === "Cancelled") return html`<p class="notice section">${run.output.message}</p>`;
+  return run.status === "Failed" && html`<${Section} title="Error"><${Failure} error=${run.output} /></${Section}>`;
 }
 
 function Output({ run }) {

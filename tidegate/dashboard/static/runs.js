@@ -27,7 +27,7 @@ const COLUMNS = [
 function Name({ run }) {
   const error = run.error ?? run.last_error;
   return html`<a class="row-link" href=${to("runs", run.run_id)}>${run.function_id}</a>
-    ${error && html` <span class="why">${error.message || error.name}</span>`}`;
+    ${error && html` <span class="why ${run.status.toLowerCase()}">${error.message || error.name}</span>`}`;
 }
 
 /** What started a run: the event's name, or the times of a cron expression. */

@@ -9,7 +9,9 @@ const HOUR = 3_600_000;
 const LENGTHS = [1, 2, 5, 10, 15, 30].map((count) => count * MINUTE).concat([1, 2, 3, 6, 12, 24, 48, 168, 720, 2160].map((count) => count * HOUR));
 const MOST_BUCKETS = 32;
 const IDLE_MS = 60_000;
-const SELDOM_MS = 3_000;
+const SOONEST_MS = 500;
+// Counting takes no more of the server than one part in so many.
+const SHARE = 8;
 
 /** The query for buckets whose edges stay where they are while time goes on. */
 function buckets({ from, until }) {
@@ -23,10 +25,18 @@ function buckets({ from, until }) {
 
 /** A function's statistics over a range of time; asked for again when `pulse` changes.
  *
- * Counting reads thousands of runs, so it waits for something to happen, and for a few seconds.
+ * Counting may read thousands of runs, so it waits for something to happen, and the longer the more
+ * it takes.
  */
 export function useStats(functionId, range, pulse, isWanted = true) {
-  const load = async (abort) => (isWanted ? (await ask(`/v1/functions/${encodeURIComponent(functionId)}/stats`, { query: buckets(range), signal: abort })).data : undefined);
+  const pause = useRef(SOONEST_MS);
+  async function load(abort) {
+    if (!isWanted) return undefined;
+    const began = Date.now();
+    const { data } = await ask(`/v1/functions/${encodeURIComponent(functionId)}/stats`, { query: buckets(range), signal: abort });
+    pause.current = Math.max(SOONEST_MS, (Date.now() - began) * SHARE);
+    return data;
+  }
   const found = useLive(load, [functionId, range.from, range.until, isWanted], IDLE_MS);
   const askedAt = useRef(0);
   const isFirst = useRef(true);
@@ -35,11 +45,10 @@ export function useStats(functionId, range, pulse, isWanted = true) {
       isFirst.current = false;
       return undefined;
     }
-    const pause = Math.max(0, askedAt.current + SELDOM_MS - Date.now());
     const timer = setTimeout(() => {
       askedAt.current = Date.now();
       found.again();
-    }, pause);
+    }, Math.max(0, askedAt.current + pause.current - Date.now()));
     return () => clearTimeout(timer);
   }, [pulse]);
   return found;

@@ -17,10 +17,11 @@ export function stepName(step) {
 
 /** The list of steps.
  *
- * `running` are the ids of those that a worker is in; `chosen`, `{ id }`, is to be opened; `onRerun`
+ * `since`, UTC ms, is when the run was asked for: what ended before is another run's; `running` are
+ * the ids of those that a worker is in; `chosen`, `{ id }`, is to be opened; `onRerun`
  * is called with a step's id, and is null while the run goes on.
  */
-export function Steps({ runId, steps, running, chosen, onRerun, hasEnded }) {
+export function Steps({ runId, steps, since, running, chosen, onRerun, hasEnded }) {
   const [isWhole, setWhole] = useState(false);
   const place = chosen ? steps.findIndex((step) => step.step_id === chosen.id) : -1;
   const isAmongHidden = place >= STEPS_AT_EACH_END && place < steps.length - STEPS_AT_EACH_END;
@@ -29,9 +30,14 @@ export function Steps({ runId, steps, running, chosen, onRerun, hasEnded }) {
   return html`<ol class="steps">
     ${shown.map((step, index) => html`
       ${hidden > 0 && index === STEPS_AT_EACH_END && html`<li key="hidden" class="hidden-rows"><button type="button" class="quiet" onClick=${() => setWhole(true)}>Show ${count(hidden, "step")} in between</button></li>`}
-      <${Step} key=${step.step_id} runId=${runId} step=${step} status=${statusOf(step, running, hasEnded)}
+      <${Step} key=${step.step_id} runId=${runId} step=${step} status=${statusOf(step, running, hasEnded)} isTaken=${isTaken(step, since)}
         chosen=${chosen?.id === step.step_id ? chosen : null} onRerun=${onRerun} />`)}
   </ol>`;
+}
+
+/** Whether a step was taken over from the run that this one repeats. */
+export function isTaken(step, since) {
+  return step.ended_at !== null && ms(step.ended_at) < since;
 }
 
 function statusOf(step, running, hasEnded) {
@@ -40,7 +46,7 @@ function statusOf(step, running, hasEnded) {
   return running.has(step.step_id) ? "Running" : "Waiting";
 }
 
-function Step({ runId, step, status, chosen, onRerun }) {
+function Step({ runId, step, status, isTaken: isOld, chosen, onRerun }) {
   const [isOpen, setOpen] = useState(status === "Failed");
   const element = useRef(null);
   const body = `step-${step.step_id}`;
@@ -57,7 +63,7 @@ function Step({ runId, step, status, chosen, onRerun }) {
       <button type="button" class="step-name" aria-expanded=${isOpen} aria-controls=${isOpen ? body : undefined} onClick=${() => setOpen(!isOpen)}>
         <${Icon} name="more" /><${Icon} name=${ICONS[step.op]} /><span>${name}</span>
       </button>
-      <span class="step-attempts faint">${step.attempts.length > 1 && count(step.attempts.length, "attempt")}</span>
+      <span class="step-attempts faint">${isOld ? "taken over" : step.attempts.length > 1 && count(step.attempts.length, "attempt")}</span>
       <span class="step-status"><${Status} status=${status} /></span>
       <span class="step-length number faint">${step.ended_at ? duration(ms(step.ended_at) - began) : ""}</span>
       ${onRerun && html`<${ActionButton} icon="again" kind="small" label="Rerun from here: ${name}" onAct=${() => onRerun(step.step_id)}>Rerun from here</${ActionButton}>`}

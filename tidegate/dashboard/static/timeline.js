@@ -4,7 +4,7 @@ import { Icon } from "./icons.js";
 import { now } from "./live.js";
 import { isPhone } from "./rows.js";
 import { evenScale, pausesOf, shortenedScale } from "./scale.js";
-import { stepName } from "./steps.js";
+import { isTaken, stepName } from "./steps.js";
 import { html, useMemo, useRef, useState } from "./ui.js";
 
 const ROWS_AT_EACH_END = 40;
@@ -12,9 +12,11 @@ const ICONS = { queue: "clock", attempt: "functions", step: "play", sleep: "slee
 const WORDS = { queue: "in the queue", attempt: "function", step: "step", sleep: "sleep", wait: "wait for an event", invoke: "invoked function" };
 
 /** The spans by row: the queue, the function's attempts, and each step. */
-function rowsOf(spans, names) {
+function rowsOf(spans, steps, since) {
+  const names = new Map(steps.map((step) => [step.step_id, stepName(step)]));
   const rows = new Map();
-  for (const span of spans) {
+  // What was taken over may be of any time ago, and did not take this run's.
+  for (const span of spans.filter((one) => !isTaken(one, since))) {
     const key = span.step_id ?? span.kind;
     if (!rows.has(key)) rows.set(key, { key, kind: span.kind, stepId: span.step_id, name: nameOf(span, names), spans: [] });
     rows.get(key).spans.push({ ...span, from: ms(span.started_at), until: ms(span.ended_at) });
@@ -28,12 +30,13 @@ function nameOf(span, names) {
   return names.get(span.step_id) ?? span.name;
 }
 
-/** The timeline of a run; `onChoose` is called with the id of the step whose name is clicked. */
-export function Timeline({ timeline, steps, onChoose }) {
+/** The timeline of a run, from when it was asked for, `since`, UTC ms; `onChoose` is called with the id of the step whose name is clicked. */
+export function Timeline({ timeline, steps, since, onChoose }) {
   const [isShort, setShort] = useState(false);
   const [isWhole, setWhole] = useState(false);
-  const rows = useMemo(() => rowsOf(timeline.spans, new Map(steps.map((step) => [step.step_id, stepName(step)]))), [timeline, steps]);
-  const from = ms(timeline.from);
+  const taken = steps.filter((step) => isTaken(step, since)).length;
+  const rows = useMemo(() => rowsOf(timeline.spans, steps, since), [timeline, steps, since]);
+  const from = Math.min(...rows.flatMap((row) => row.spans.map((span) => span.from)));
   const isOpen = timeline.spans.some((span) => !span.ended_at);
   const until = Math.max(ms(timeline.until), isOpen ? now.value : 0);
   const busy = rows.flatMap((row) => row.spans.filter((span) => span.kind === "step" || span.kind === "attempt").map((span) => [span.from, span.until ?? until]));
@@ -43,7 +46,7 @@ export function Timeline({ timeline, steps, onChoose }) {
   const shown = hidden ? [...rows.slice(0, ROWS_AT_EACH_END), ...rows.slice(-ROWS_AT_EACH_END)] : rows;
   return html`<div class="timeline">
     <div class="timeline-head">
-      <span class="faint">${duration(until - from)} in all</span>
+      <span class="faint">${duration(until - from)} in all${taken ? `; ${count(taken, "step")} taken over from the run that this one repeats` : ""}</span>
       ${pauses.length > 0 && html`<label class="check"><input type="checkbox" checked=${isShort} onChange=${(event) => setShort(event.currentTarget.checked)} />Shorten pauses</label>`}
     </div>
     <${Axis} scale=${scale} />
