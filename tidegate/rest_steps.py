@@ -119,7 +119,9 @@ def in_order(records: dict[str, StepRecord], run: Run, now_ms: int) -> list[Step
     """The steps of a run, in the order in which they began, as they stand now."""
     now_ms = run.ended_ms or now_ms
     settled = [_as_of(record, now_ms) for record in records.values()]
-    return sorted(settled, key=lambda r: (r.started_ms, r.ended_ms or now_ms, r.step.name))
+    return sorted(
+        settled, key=lambda r: (r.started_ms, r.ended_ms or now_ms, r.step.name, r.step.index)
+    )
 
 
 def attempts_of(record: StepRecord) -> Attempts:

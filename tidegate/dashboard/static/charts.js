@@ -53,9 +53,9 @@ export function Legend({ stats }) {
 }
 
 export function RunsChart({ stats }) {
-  const most = Math.max(...stats.buckets.map(countOf), 1);
+  const most = Math.max(...stats.buckets.map(countOf));
   const told = (bucket) => SERIES.filter((series) => bucket[series.name] > 0).map((series) => `${bucket[series.name].toLocaleString("en")} ${series.name}`).join(", ") || "no runs";
-  return html`<${Chart} title="Runs" stats=${stats} most=${most.toLocaleString("en")} told=${told}>
+  return html`<${Chart} title="Runs" stats=${stats} most=${most ? most.toLocaleString("en") : ""} told=${told}>
     ${bars(stats.buckets, WIDTH, HEIGHT)}
   </${Chart}>`;
 }

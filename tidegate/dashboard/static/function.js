@@ -5,7 +5,7 @@ import { RangeFilter, useRange } from "./filters.js";
 import { duration } from "./format.js";
 import { Triggers } from "./functions.js";
 import { Icon } from "./icons.js";
-import { InvokeDialog } from "./invoke.js";
+import { InvokeDialog, invokeCommand } from "./invoke.js";
 import { CancelDialog, Jobs, ReplayDialog, useJobs } from "./jobs.js";
 import { useLive } from "./live.js";
 import { Command, Empty, Facts, Id, Loading, Refused, Section, Status, Time } from "./parts.js";
@@ -101,8 +101,8 @@ function LatestRuns({ one, runs }) {
     ${runs.error && html`<${Refused} error=${runs.error} />`}
     ${!runs.error && !runs.data && html`<${Loading} />`}
     ${runs.data?.length === 0 && html`<${Empty} title="No runs in this time">
-      <p>${example ? "“Invoke” starts one, and so does an event:" : "“Invoke” starts one."}</p>
-      ${example && html`<${Command} text=${curl(example.event)} />`}
+      <p>“Invoke” starts one, and so does, from a shell:</p>
+      <${Command} text=${example ? curl(example.event) : invokeCommand(one.id)} />
     </${Empty}>`}
     ${runs.data?.length > 0 && html`<ul class="cards tight" aria-label="Latest runs">
       ${runs.data.map((run) => html`<li key=${run.run_id} class="card">

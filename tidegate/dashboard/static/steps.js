@@ -54,7 +54,7 @@ function Step({ runId, step, status, isTaken: isOld, chosen, onRerun }) {
   useEffect(() => {
     if (!chosen) return;
     setOpen(true);
-    element.current.scrollIntoView({ block: "nearest" });
+    element.current.scrollIntoView({ block: "start" });
     element.current.querySelector("button").focus({ preventScroll: true });
   }, [chosen]);
   const began = ms(step.started_at);

@@ -85,7 +85,8 @@ function Rows({ rows, scale, until, hidden, onWhole, onChoose }) {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (event.key === "Escape") setActive("");
     const bars = [...list.current.querySelectorAll(".bar")];
-    const next = step && bars[bars.indexOf(event.target) + step];
+    const place = bars.indexOf(event.target);
+    const next = step && place >= 0 && bars[place + step];
     if (!next) return;
     event.preventDefault();
     next.focus();
@@ -125,7 +126,7 @@ function Row({ row, scale, until, active, reachable, onActive, onStop, onChoose 
         const key = `${row.key}/${index}`;
         const [start, end] = places[index];
         return html`<span key=${key} role="img" aria-label=${told(row, span, until)} tabindex=${key === reachable ? 0 : -1}
-          class="bar ${span.kind} ${span.status.toLowerCase()} ${index === chosen ? "active" : ""}"
+          class="bar of-${span.kind} ${span.status.toLowerCase()} ${index === chosen ? "active" : ""}"
           style=${{ left: `min(${percent(start)}, 100% - 3px)`, width: `max(3px, ${percent(end - start)})` }}
           onFocus=${() => { onStop(key); onActive(key); }} onBlur=${() => onActive("")}></span>`;
       })}
