@@ -1,4 +1,4 @@
-"""The browser that tests the dashboard: `python -m tests.browser.chromium` sees that it is there."""
+"""The browser that tests the dashboard; as a program it sees that there is one."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def look(request: pytest.FixtureRequest, served: Served, visitor: Visitor) -> Lo
     """Opens windows at the dev server, in an environment that is the test's own."""
     env = request.node.name[:100].replace(" ", "-")
 
-    def make(**options: Any) -> Window:
+    def make(env: str = env, **options: Any) -> Window:
         return Window(visitor(served.server.url, env, **options).new_page(), served, env)
 
     return make

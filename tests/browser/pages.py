@@ -69,7 +69,7 @@ class Watch:
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.faults.append(f"console: {message.text}")
+            self.faults.append(f"console: {message.text} ({message.location['url']})")
 
     def _exception(self, error: WebError) -> None:
         self.faults.append(f"exception: {error.error}")
