@@ -48,6 +48,7 @@ SECURITY_HEADERS = {
 _PRIVATE = {"cache-control": "no-store"}
 _FILE = re.compile(r"/dashboard/(?P<version>[0-9a-f]{16})/(?P<name>[\w./-]+)\Z")
 _SESSION = "/dashboard/session"
+_NOBODY = {"data": None}
 _MAX_LOGIN_BYTES = 4_096
 
 
@@ -102,14 +103,15 @@ class Dashboard:
                 raise RequestError(401, "this is not a signing key that is valid here")
             logger.info("logged in", extra={"env": session.key.env})
             return _told(session.key, session, session.cookie)
-        key = self.callers.key(request)
         session = sessions.find(request.cookies)
+        if request.method == "GET":
+            # Whoever is not logged in may ask, too: the page does, before it shows the login.
+            return _told(session.key, session) if session else Response(200, _NOBODY, _PRIVATE)
+        self.callers.key(request)
         if session is None:
             raise RequestError(401, "you are not logged in")
-        if request.method == "DELETE":
-            sessions.close(session)
-            return Response(204, headers=_PRIVATE, cookies=(END_OF_COOKIE,))
-        return _told(key, session)
+        sessions.close(session)
+        return Response(204, headers=_PRIVATE, cookies=(END_OF_COOKIE,))
 
 
 def _told(key: Key, session: Session | None, *cookies: str) -> Response:

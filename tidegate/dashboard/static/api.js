@@ -4,6 +4,8 @@ import { signal } from "./ui.js";
 
 /** Who looks: undefined until it is known, null while nobody is logged in. */
 export const session = signal(undefined);
+/** Whether somebody who was logged in no longer is, without having logged out. */
+export const hasEnded = signal(false);
 /** The environment that is looked into; empty for that of the key. */
 export const environment = signal(sessionStorage.getItem("environment") ?? "");
 /** How far the server's clock is ahead of this one, in ms. */
@@ -55,25 +57,30 @@ async function fetched(address, options) {
     throw new ApiError(response.status, `the server answered ${response.status}, in no form that is known`);
   }
   if (response.ok) return answer;
-  if (response.status === 401 && session.value?.auth === "session") session.value = null;
+  if (response.status === 401 && session.value?.auth === "session") {
+    session.value = null;
+    hasEnded.value = true;
+  }
   throw new ApiError(response.status, answer?.error ?? `the server answered ${response.status}`);
 }
 
 const SESSION = "/dashboard/session";
 
 export async function findSession() {
-  try {
-    session.value = (await fetched(SESSION, {})).data;
-  } catch (error) {
-    if (error.status !== 401) throw error;
-    session.value = null;
-  }
+  enter((await fetched(SESSION, {})).data);
+}
+
+function enter(found) {
+  // What another key let one look into, this one may not.
+  if (found && !found.branch) setEnvironment("");
+  hasEnded.value = false;
+  session.value = found;
 }
 
 export async function logIn(key) {
   const headers = { "content-type": "application/json" };
   const body = JSON.stringify({ key });
-  session.value = (await fetched(SESSION, { method: "POST", headers, body })).data;
+  enter((await fetched(SESSION, { method: "POST", headers, body })).data);
 }
 
 export async function logOut() {

@@ -13,12 +13,13 @@ import { RunList } from "./runs.js";
 import { RunPage } from "./run.js";
 import { html, render, useEffect, useState } from "./ui.js";
 
-const PLACES = [
-  { name: "events", title: "Events", list: EventList, page: EventPage },
-  { name: "runs", title: "Runs", list: RunList, page: RunPage },
-  { name: "functions", title: "Functions", list: FunctionList, page: FunctionPage },
-];
 const ID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/i;
+// Ids become parts of the REST API's paths, so that the form of each is checked here.
+const PLACES = [
+  { name: "events", title: "Events", list: EventList, page: EventPage, id: ID },
+  { name: "runs", title: "Runs", list: RunList, page: RunPage, id: ID },
+  { name: "functions", title: "Functions", list: FunctionList, page: FunctionPage, id: /^[A-Za-z0-9][\w.-]*$/ },
+];
 
 function App() {
   const [error, setError] = useState(null);
@@ -34,7 +35,7 @@ function App() {
 function Inside() {
   const [name = "events", id, ...more] = route.value.parts;
   const place = PLACES.find((one) => one.name === name);
-  const isKnown = place && more.length === 0;
+  const isKnown = place && more.length === 0 && (!id || place.id.test(id));
   useEffect(() => {
     document.title = `${id ? `${id} · ` : ""}${place?.title ?? "Not found"} · Tidegate`;
     scrollTo(0, 0);

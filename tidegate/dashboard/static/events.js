@@ -1,12 +1,13 @@
 // The list of events.
 import { ask } from "./api.js";
+import { sendCommand } from "./command.js";
 import { isFiltered, RangeFilter, TextFilter, useRange } from "./filters.js";
 import { Icon } from "./icons.js";
 import { Command, Empty, Loading, Refused, Time } from "./parts.js";
 import { eventNames, useFunctions } from "./registered.js";
 import { route, to } from "./route.js";
 import { Announcer, ListFoot, NewOnTop, Table, useRows } from "./rows.js";
-import { curl, SendDialog } from "./send.js";
+import { SendDialog } from "./send.js";
 import { html, useState } from "./ui.js";
 
 const PREVIEW_LENGTH = 160;
@@ -70,6 +71,6 @@ function NoEvents({ suggestion = "app/user.signup" }) {
   }
   return html`<${Empty} title="No events in this time">
     <p>Send one from here with “Send event”, or from a shell:</p>
-    <${Command} text=${curl(suggestion)} />
+    <${Command} text=${sendCommand(suggestion)} />
   </${Empty}>`;
 }

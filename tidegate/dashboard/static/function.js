@@ -1,17 +1,17 @@
 // One function: what starts it, how it is set up, how its runs went, and what can be done.
 import { ask } from "./api.js";
 import { DurationChart, Legend, RunsChart } from "./charts.js";
+import { invokeCommand, sendCommand } from "./command.js";
 import { RangeFilter, useRange } from "./filters.js";
 import { duration } from "./format.js";
 import { Triggers } from "./functions.js";
 import { Icon } from "./icons.js";
-import { InvokeDialog, invokeCommand } from "./invoke.js";
+import { InvokeDialog } from "./invoke.js";
 import { CancelDialog, Jobs, ReplayDialog, useJobs } from "./jobs.js";
 import { useLive } from "./live.js";
 import { Command, Empty, Facts, Id, Loading, Refused, Section, Status, Time } from "./parts.js";
 import { route, to } from "./route.js";
 import { Length } from "./runs.js";
-import { curl } from "./send.js";
 import { useStats } from "./stats.js";
 import { html, useState } from "./ui.js";
 
@@ -102,7 +102,7 @@ function LatestRuns({ one, runs }) {
     ${!runs.error && !runs.data && html`<${Loading} />`}
     ${runs.data?.length === 0 && html`<${Empty} title="No runs in this time">
       <p>“Invoke” starts one, and so does, from a shell:</p>
-      <${Command} text=${example ? curl(example.event) : invokeCommand(one.id)} />
+      <${Command} text=${example ? sendCommand(example.event) : invokeCommand(one.id)} />
     </${Empty}>`}
     ${runs.data?.length > 0 && html`<ul class="cards tight" aria-label="Latest runs">
       ${runs.data.map((run) => html`<li key=${run.run_id} class="card">

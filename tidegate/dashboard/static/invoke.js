@@ -51,9 +51,3 @@ export function InvokeDialog({ one, onClose, onStarted }) {
     </form>
   </${Dialog}>`;
 }
-
-/** A command that invokes a function, for a shell. */
-export function invokeCommand(id) {
-  const key = location.protocol === "http:" ? "" : ' \\\n  -H "authorization: Bearer $SIGNING_KEY"';
-  return `curl ${location.origin}/v1/functions/${encodeURIComponent(id)}/invoke${key} \\\n  -H "content-type: application/json" -d '{"data": {}}'`;
-}

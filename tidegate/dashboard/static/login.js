@@ -1,5 +1,5 @@
 // The door of a deployed stage.
-import { logIn } from "./api.js";
+import { hasEnded, logIn } from "./api.js";
 import { html, useEffect, useRef, useState } from "./ui.js";
 
 export function Login() {
@@ -25,6 +25,7 @@ export function Login() {
   return html`<main class="alone">
     <form class="login" onSubmit=${submit}>
       <h1>Tidegate</h1>
+      ${hasEnded.value && html`<p class="notice" role="alert">Your session has ended. Log in again to go on.</p>`}
       <label for="key">Signing key</label>
       <input id="key" ref=${key} type="password" required autocomplete="current-password" spellcheck=${false} aria-describedby="key-hint" aria-invalid=${fault !== ""} />
       <p id="key-hint" class="hint">Make one with <code>tidegate keys create --kind signing --stage …</code></p>

@@ -1,5 +1,6 @@
 // The list of runs.
 import { ask } from "./api.js";
+import { sendCommand } from "./command.js";
 import { isFiltered, RangeFilter, SelectFilter, useRange } from "./filters.js";
 import { duration, exactTime, ms, shortTime, soFar } from "./format.js";
 import { Icon } from "./icons.js";
@@ -8,7 +9,6 @@ import { Command, Empty, Loading, Refused, Status, Time } from "./parts.js";
 import { eventNames, useFunctions } from "./registered.js";
 import { route, to } from "./route.js";
 import { Announcer, ListFoot, NewOnTop, Table, useRows } from "./rows.js";
-import { curl } from "./send.js";
 import { html } from "./ui.js";
 
 export const STATUSES = ["Scheduled", "Running", "Completed", "Failed", "Cancelled"];
@@ -97,6 +97,6 @@ function NoRuns({ suggestion = "app/user.signup" }) {
   }
   return html`<${Empty} title="No runs in this time">
     <p>An event starts the functions that it triggers. Send one:</p>
-    <${Command} text=${curl(suggestion)} />
+    <${Command} text=${sendCommand(suggestion)} />
   </${Empty}>`;
 }

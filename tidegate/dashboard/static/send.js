@@ -69,9 +69,3 @@ export function JsonField({ label, value, onInput, fault, rows }) {
     <span class="fault" aria-live="polite">${fault ?? ""}</span>
   </label>`;
 }
-
-/** A command that sends an event, for a shell. */
-export function curl(name) {
-  const event = JSON.stringify({ name, data: { hello: "world" } });
-  return `curl ${location.origin}/e/<event key> \\\n  -d '${event}'`.replace("<event key>", location.protocol === "http:" ? "any-key" : "$EVENT_KEY");
-}
