@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 STATUS_STYLES = {
@@ -171,9 +172,12 @@ class Output:
             total: how much there is to do; None if nobody knows.
         """
         bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn(
+                "{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")
+            ),
             BarColumn(),
-            _Count(),
+            # How far it is matters most where there is little room.
+            _Count(table_column=Column(no_wrap=True, min_width=24)),
             console=self._err,
             auto_refresh=False,
             transient=True,
@@ -274,10 +278,17 @@ def status_text(status: str) -> Text:
     return Text(plain(status), style=STATUS_STYLES.get(status.strip(), ""))
 
 
+class _PipingConsole(Console):
+    """A console that leaves it to its caller what a reader's going means."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def _console(file: IO[str], is_terminal: bool | None, width: int | None) -> Console:
     # A pipe gets no colours whatever FORCE_COLOR says, and NO_COLOR takes them from a terminal.
     terminal = file.isatty() if is_terminal is None else is_terminal
-    return Console(
+    return _PipingConsole(
         file=file,
         force_terminal=terminal,
         width=width or (None if terminal else _WIDTH_OF_FILES),

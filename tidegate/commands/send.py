@@ -158,7 +158,7 @@ class _File:
         delivery = Delivery(self._connection, total)
         out = self._connection.out
         try:
-            with out.progress(f"Sending {self._source}", total) as bar:
+            with out.progress(f"Sending {Path(self._source).name}", total) as bar:
                 for sent in delivery.run(read_events(self._stream, self._source)):
                     of = f" of {total:,}" if total is not None else ""
                     bar.show(sent, total, f"{sent:,}{of} events")
