@@ -20,12 +20,10 @@ class FileEvent:
 
     Attributes:
         place: where it is, such as `line 7`.
-        name: its name.
         text: its JSON text.
     """
 
     place: str
-    name: str
     text: bytes
 
 
@@ -112,7 +110,7 @@ def _decoded(line: bytes, source: str, number: int) -> Any:
 def _checked(raw: Any, source: str, place: str) -> FileEvent:
     try:
         check_events([raw])
-        return FileEvent(place, raw["name"], encode(raw).encode())
+        return FileEvent(place, encode(raw).encode())
     except (RequestError, ValueError) as error:
         fault = str(error).removeprefix("events[0]: ")
         where = ": ".join(part for part in (source, place) if part)

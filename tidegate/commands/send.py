@@ -252,8 +252,8 @@ def _send_and_wait(
     out = connection.out
     if not out.as_json:
         out.text("\n".join(delivery.ids))
-    names = {i: event.name for i, event in zip(delivery.ids, events, strict=True)}
-    runs = Follower(connection, timeout_ms).runs_of(names)
+    # Events with one id are one event.
+    runs = Follower(connection, timeout_ms).runs_of(list(dict.fromkeys(delivery.ids)))
     if out.as_json:
         out.json({"ids": delivery.ids, "runs": runs})
     else:
