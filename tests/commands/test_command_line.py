@@ -245,6 +245,19 @@ def test_a_reader_that_has_enough_ends_it_quietly(api: Api) -> None:
     assert process.wait(30) == 141
 
 
+def test_a_terminal_without_unicode_is_no_reason_to_fail(api: Api) -> None:
+    api.answer = lambda path: (200, [{**FUNCTIONS[0], "name": "bezahlen für 配送"}])
+    process = subprocess.run(
+        [*COMMAND, "functions", "--url", api.url],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "bezahlen f\\xfcr \\u914d\\u9001" in process.stdout
+
+
 def test_what_is_missing_is_told_without_a_traceback() -> None:
     code = "import sys; sys.modules['typer'] = None; from tidegate.cli import main; main()"
     process = subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -132,3 +133,25 @@ def test_ids_stay_whole_where_a_terminal_is_narrow() -> None:
     assert first.split()[0] == second.split()[0] == RUN["run_id"]
     assert first.endswith("e…")
     assert first.index("shop-pay") == head.index("FUNCTION")
+
+
+def test_json_is_exact_where_only_ascii_can_be_printed() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    out = Output(True, stdout=stream)
+    assert not out.draws_unicode
+    value = {"name": "Zoë 👋"}
+    out.json(value)
+    out.json_line(value)
+    out.json_array([value])
+    text = raw.getvalue().decode("ascii")
+    assert [*documents(text)] == [value, value, [value]]
+
+
+def documents(text: str) -> Iterator[Any]:
+    """The JSON documents in a text, one behind the other."""
+    decoder = json.JSONDecoder()
+    while text := text.strip():
+        value, end = decoder.raw_decode(text)
+        yield value
+        text = text[end:]
