@@ -39,7 +39,7 @@ MANIFEST = "manifest.json"
 MANIFEST_PATH = f"/var/task/{MANIFEST}"
 
 _PACKAGES = ("tidegate", "functions")
-_DEVELOPMENT_ONLY = ("local", "testing", "cli.py", "*_cli.py")
+_DEVELOPMENT_ONLY = ("local", "testing", "commands", "cli.py", "*_cli.py")
 
 
 def lambda_code(manifest: Manifest, modules: Iterable[str]) -> lambda_.Code:
