@@ -8,9 +8,7 @@ UV := $(BIN)/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test bench lint types unit synth snapshot openapi deploy lock clean
-
-.PHONY: help dev test bench lint types unit synth snapshot vendor deploy lock clean
+.PHONY: help dev test bench lint types unit synth snapshot openapi vendor deploy lock clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' $(MAKEFILE_LIST)

@@ -59,6 +59,12 @@ def rest(ctx):
 )
 def big(ctx):
     return "big"
+
+@client.create_function(
+    fn_id="once", trigger=TriggerEvent(event="app/once"), idempotency="event.data.key"
+)
+def once(ctx):
+    return "once"
 """
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.commands.conftest import Ran, Server
 from tidegate.clock import Clock
+from tidegate.commands.following import GRACE_MS
 
 
 def started(server: Server, *arguments: str) -> str:
@@ -279,7 +280,7 @@ def test_events_are_followed_once_each(server: Server, capsys: pytest.CaptureFix
 
 def test_functions_are_listed_shown_and_invoked(server: Server) -> None:
     ids = [one["id"] for one in server.run("functions", "--json").json]
-    assert ids == ["shop-big", "shop-greet", "shop-pay", "shop-rest"]
+    assert ids == ["shop-big", "shop-greet", "shop-once", "shop-pay", "shop-rest"]
     assert "app/choosy if event.data.total > 100" in server.run("functions", "list").out
     started(server, "app/order")
     server.run.clock.sleep(0.01)
@@ -300,14 +301,22 @@ def test_what_starts_no_run_is_told_to_who_waits(server: Server) -> None:
     assert "started no run" in ran.error
 
 
-def test_a_function_that_may_want_an_event_is_not_waited_for_forever(
+def test_a_function_whose_expression_does_not_hold_is_not_waited_for(server: Server) -> None:
+    before_ms = server.run.clock.now_ms()
+    ran = server.run("send", "app/choosy", "--data", '{"total": 1}', "--wait")
+    assert "started no run" in ran.error
+    assert server.run.clock.now_ms() - before_ms < GRACE_MS
+    big = server.run("send", "app/choosy", "--data", '{"total": 101}', "--wait", "--json")
+    assert [run["output"] for run in big.json["runs"]] == ["big"]
+
+
+def test_a_function_that_may_not_begin_is_not_waited_for_forever(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegate.commands.following.GRACE_MS", 300)
-    ran = server.run("send", "app/choosy", "--data", '{"total": 1}', "--wait")
-    assert "started no run" in ran.error
-    big = server.run("send", "app/choosy", "--data", '{"total": 101}', "--wait", "--json")
-    assert [run["output"] for run in big.json["runs"]] == ["big"]
+    sending = ("send", "app/once", "--data", '{"key": "k"}', "--wait")
+    assert server.run(*sending).code == 0
+    assert "started no run" in server.run(*sending).error
 
 
 def test_waiting_ends_when_its_time_is_over(server: Server) -> None:

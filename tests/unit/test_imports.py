@@ -45,6 +45,7 @@ NEVER = (
     "hypothesis",
     "tidegate.local",
     "tidegate.cli",
+    "tidegate.commands",
     "infra",
     "mypy_boto3_dynamodb",
     "mypy_boto3_s3",

@@ -35,7 +35,8 @@ def read_json(text: str | None, option: str) -> Any:
         if text == "-":
             source, content = f"{option} -", sys.stdin.buffer.read()
         elif text.startswith("@"):
-            source, content = f"{option} {text}", Path(text[1:]).read_bytes()
+            source = f"{option} {text}"
+            content = Path(text[1:]).read_bytes()
         return decode(content)
     except OSError as error:
         raise ConfigurationError(f"{source}: {error.strerror}") from None

@@ -27,7 +27,7 @@ def event_names(ctx: typer.Context, incomplete: str) -> list[str]:
 def statuses(incomplete: str) -> list[str]:
     """What may have become of a run."""
     names = ("Scheduled", "Running", "Completed", "Failed", "Cancelled")
-    return [name for name in names if name.lower().startswith(incomplete.lower())]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def _event_names(functions: Functions) -> Iterable[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,10 @@ def run_to_the_end(app: typer.Typer, arguments: Sequence[str], around: Surroundi
         around: the time, and the terminal.
     """
     command = get_command(app)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding has no characters for must not end the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = command.main(list(arguments), "tidegate", standalone_mode=False, obj=around)
         sys.stdout.flush()
@@ -47,7 +52,7 @@ def run_to_the_end(app: typer.Typer, arguments: Sequence[str], around: Surroundi
 def _complain(message: str) -> None:
     # One line whatever the server or a file said.
     text = plain(" ".join(message.split()))
-    print(f"tidegate: {text}".encode(errors="backslashreplace").decode(), file=sys.stderr)
+    print(f"tidegate: {text}", file=sys.stderr)
 
 
 def _usage_error(error: typer.TyperException) -> int:

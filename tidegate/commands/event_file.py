@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -21,12 +20,10 @@ class FileEvent:
 
     Attributes:
         place: where it is, such as `line 7`.
-        name: its name.
         text: its JSON text.
     """
 
     place: str
-    name: str
     text: bytes
 
 
@@ -81,7 +78,7 @@ def _whole(first: bytes, rest: Iterable[bytes], source: str, number: int) -> Any
         # As many line breaks as there were, so that the error tells the line.
         return decode(b"\n" * (number - 1) + b"".join(chain([first], rest)))
     except ValueError as error:
-        raise ConfigurationError(f"{source}: not valid JSON: {_at_line(error)}") from None
+        raise ConfigurationError(f"{source}: not valid JSON: {error}") from None
 
 
 def _over_several_lines(
@@ -91,26 +88,29 @@ def _over_several_lines(
     second = next((line for line in rest if line.strip()), b"")
     # An event begins in the next line: then this was meant to be one, too.
     if not second or second.lstrip().startswith(b"{"):
-        raise ConfigurationError(f"{source}: line {number}: not valid JSON: {fault}")
+        raise ConfigurationError(f"{source}: line {number}: not valid JSON: {_in_a_line(fault)}")
     raw = _whole(first, chain([second], rest), source, number)
     return _checked(raw, source, f"line {number}")
 
 
-def _at_line(error: ValueError) -> str:
-    return re.sub(r" at line (\d+) column (\d+)", r" in line \1, column \2", str(error))
+def _in_a_line(error: ValueError) -> str:
+    """A fault in a text of one line, whose number in the file is another."""
+    return str(error).replace(" at line 1 column ", " at column ")
 
 
 def _decoded(line: bytes, source: str, number: int) -> Any:
     try:
         return decode(line)
     except ValueError as error:
-        raise ConfigurationError(f"{source}: line {number}: not valid JSON: {error}") from None
+        raise ConfigurationError(
+            f"{source}: line {number}: not valid JSON: {_in_a_line(error)}"
+        ) from None
 
 
 def _checked(raw: Any, source: str, place: str) -> FileEvent:
     try:
         check_events([raw])
-        return FileEvent(place, raw["name"], encode(raw).encode())
+        return FileEvent(place, encode(raw).encode())
     except (RequestError, ValueError) as error:
         fault = str(error).removeprefix("events[0]: ")
         where = ": ".join(part for part in (source, place) if part)

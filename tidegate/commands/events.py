@@ -11,7 +11,7 @@ from tidegate.commands.arguments import All, From, Limit, Until
 from tidegate.commands.completion import event_names
 from tidegate.commands.connection import Connection, connected
 from tidegate.commands.groups import group
-from tidegate.commands.moment import moment_text, ms_of, parse_moment, time_text
+from tidegate.commands.moment import moment_text, parse_moment, time_text
 from tidegate.commands.output import Output, json_text
 from tidegate.commands.run_output import RUN_COLUMNS, run_row
 from tidegate.commands.tailing import Window, polls
@@ -94,18 +94,18 @@ def tail_events(connection: Connection, name: Name = None, since: From = None) -
     window = Window(
         connection.api, connection.clock, "/v1/events", "received_after", {"name": name}, from_ms
     )
-    seen: dict[str, str] = {}
+    seen: set[str] = set()
     rows = connection.out.rows(*_COLUMNS)
     for _ in polls(connection.clock):
-        # By its id an event can be of the minutes before: those that sent it have clocks, too.
-        new = [event for event in window.items() if event["internal_id"] not in seen]
-        for event in reversed(new):
-            seen[event["internal_id"]] = event["received_at"]
+        current = window.items()
+        for event in reversed(current):
+            if event["internal_id"] in seen:
+                continue
             if connection.out.as_json:
                 connection.out.json_line(event)
             else:
                 rows.print([_row(event)])
-        seen = {i: at for i, at in seen.items() if ms_of(at) >= window.forgotten_ms}
+        seen = {event["internal_id"] for event in current}
 
 
 def print_pages(out: Output, pages: Iterator[list[Any]], columns: Any, row: Any) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from tidegate.commands.connection import Connection
 from tidegate.commands.exits import CommandError, ExitCode
-from tidegate.errors import RestError
+from tidegate.commands.moment import ms_of
+from tidegate.errors import RestError, TidegateError
 from tidegate.event_pattern import matches
 from tidegate.rest_client import path_of
 
@@ -36,23 +37,23 @@ class Follower:
         self._began_ms = connection.clock.now_ms()
         self._timeout_ms = timeout_ms
 
-    def runs_of(self, events: Mapping[str, str]) -> list[Run]:
+    def runs_of(self, event_ids: Sequence[str]) -> list[Run]:
         """The runs that events start, ended; none if no function wanted any of them.
 
         Args:
-            events: their names by internal id.
+            event_ids: their internal ids.
 
         Raises:
             CommandError: they did not end in time, or one that must come did not appear.
         """
         functions = self._api.get("/v1/functions")
         runs: list[Run] = []
-        for event_id, name in events.items():
-            runs += self._runs_of(event_id, name, functions)
+        for event_id in event_ids:
+            event = self._api.get(path_of("events", event_id))
+            runs += self._runs_of(event_id, *_started_by(event, functions))
         return runs
 
-    def _runs_of(self, event_id: str, name: str, functions: Sequence[Any]) -> list[Run]:
-        certain, possible = _started_by(name, functions)
+    def _runs_of(self, event_id: str, certain: set[str], possible: set[str]) -> list[Run]:
         if not certain and not possible:
             return []
         path = path_of("events", event_id, "runs")
@@ -136,16 +137,34 @@ def has_ended(run: Mapping[str, Any]) -> bool:
     return run["status"] in ("Completed", "Failed", "Cancelled")
 
 
-def _started_by(name: str, functions: Sequence[Any]) -> tuple[set[str], set[str]]:
+def _started_by(event: Mapping[str, Any], functions: Sequence[Any]) -> tuple[set[str], set[str]]:
     """The functions that an event starts for certain, and those that it may start."""
     certain, possible = set(), set()
     for function in functions:
-        wanting = [t for t in function["triggers"] if "event" in t and matches(t["event"], name)]
-        if not wanting:
-            continue
-        is_sure = any("expression" not in trigger for trigger in wanting)
-        if is_sure and "idempotency" not in function["config"]:
+        triggers = [t for t in function["triggers"] if "event" in t]
+        wants = [_wants(t, event) for t in triggers if matches(t["event"], event["name"])]
+        if True in wants and "idempotency" not in function["config"]:
             certain.add(function["id"])
-        else:
+        elif True in wants or None in wants:
             possible.add(function["id"])
     return certain, possible
+
+
+def _wants(trigger: Mapping[str, Any], event: Mapping[str, Any]) -> bool | None:
+    """Whether a trigger's expression holds of an event; None if that cannot be said here."""
+    text = trigger.get("expression")
+    if text is None:
+        return True
+    if event["data"] is None:
+        return None
+    # Only here: reading expressions takes long to load.
+    from tidegate.expression import ExpressionError, compile_expression
+
+    try:
+        whole = {"user": {}, **event}
+        return compile_expression(text).matches(event=whole, now_ms=ms_of(event["received_at"]))
+    except ExpressionError:
+        return False
+    except TidegateError:
+        # The server may know more of expressions than what is installed here.
+        return None

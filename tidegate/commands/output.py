@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 STATUS_STYLES = {
@@ -53,15 +54,16 @@ def _escaped(character: str) -> str:
     return known or (f"\\x{code:02x}" if code < 256 else f"\\u{{{code:x}}}")
 
 
-def json_text(value: Any, indent: int | None = None) -> str:
+def json_text(value: Any, indent: int | None = None, *, ascii_only: bool = False) -> str:
     """The JSON text of a value: exactly it, and safe to print.
 
     Args:
         value: what to write.
         indent: by how much to indent what is nested; None gives one line.
+        ascii_only: whether nothing else can be printed.
     """
     separators = (",", ":") if indent is None else None
-    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, separators=separators)
     # Outside of strings there are no such characters, but for the lines' ends.
     return re.sub(r"[^\x20-\x7e\n]", _json_escaped, text)
 
@@ -111,17 +113,17 @@ class Output:
 
     def json(self, value: Any) -> None:
         """Print a JSON document."""
-        self._write(json_text(value, indent=2))
+        self._write(self._json_text(value, indent=2))
 
     def json_line(self, value: Any) -> None:
         """Print a JSON document in one line, at once."""
-        self._write(json_text(value))
+        self._write(self._json_text(value))
 
     def json_array(self, items: Iterable[Any]) -> None:
         """Print items, as they come, as one JSON array."""
         opened = False
         for item in items:
-            text = json_text(item, indent=2).replace("\n", "\n  ")
+            text = self._json_text(item, indent=2).replace("\n", "\n  ")
             self._write(f"{',' if opened else '['}\n  {text}", end="")
             opened = True
         self._write("\n]" if opened else "[]")
@@ -171,9 +173,12 @@ class Output:
             total: how much there is to do; None if nobody knows.
         """
         bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn(
+                "{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")
+            ),
             BarColumn(),
-            _Count(),
+            # How far it is matters most where there is little room.
+            _Count(table_column=Column(no_wrap=True, min_width=24)),
             console=self._err,
             auto_refresh=False,
             transient=True,
@@ -181,6 +186,9 @@ class Output:
         )
         with bar:
             yield ProgressBar(bar, bar.add_task(plain(title), total=total, count=""))
+
+    def _json_text(self, value: Any, indent: int | None = None) -> str:
+        return json_text(value, indent, ascii_only=not self.draws_unicode)
 
     def _write(self, text: str, end: str = "\n") -> None:
         self._out.file.write(text + end)
@@ -274,10 +282,17 @@ def status_text(status: str) -> Text:
     return Text(plain(status), style=STATUS_STYLES.get(status.strip(), ""))
 
 
+class _PipingConsole(Console):
+    """A console that leaves it to its caller what a reader's going means."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def _console(file: IO[str], is_terminal: bool | None, width: int | None) -> Console:
     # A pipe gets no colours whatever FORCE_COLOR says, and NO_COLOR takes them from a terminal.
     terminal = file.isatty() if is_terminal is None else is_terminal
-    return Console(
+    return _PipingConsole(
         file=file,
         force_terminal=terminal,
         width=width or (None if terminal else _WIDTH_OF_FILES),

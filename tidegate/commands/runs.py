@@ -26,7 +26,6 @@ from tidegate.commands.run_output import (
 )
 from tidegate.commands.tailing import Window, polls
 from tidegate.errors import ConfigurationError, RestError
-from tidegate.ids import ulid_ms
 from tidegate.rest_client import path_of
 
 runs = group("runs", "Look up runs, cancel them, run them again.")
@@ -288,13 +287,19 @@ class RunChanges:
                 self._seen.pop(run_id, None)
                 self._seen[run_id] = state
                 changed.append(run)
-        self._forget(current)
+        # One that has ended changes no more, and does not come back once it has left the list.
+        self._seen = {
+            run_id: state
+            for run_id, state in self._seen.items()
+            if run_id in listed or not has_ended({"status": state[0]})
+        }
         return changed
 
     def _others(self, listed: set[str]) -> dict[str, dict[str, Any]]:
         """Runs that go on for longer than the window reaches back."""
         found = {}
-        for run_id in [i for i in self._seen if i not in listed][:_MOST_LOOKED_AT]:
+        open_ids = [i for i, state in self._seen.items() if not has_ended({"status": state[0]})]
+        for run_id in [i for i in open_ids if i not in listed][:_MOST_LOOKED_AT]:
             self._seen[run_id] = self._seen.pop(run_id)
             try:
                 found[run_id] = self._api.get(path_of("runs", run_id))
@@ -303,8 +308,3 @@ class RunChanges:
                     raise
                 del self._seen[run_id]
         return found
-
-    def _forget(self, current: dict[str, dict[str, Any]]) -> None:
-        for run_id, run in current.items():
-            if has_ended(run) and ulid_ms(run_id) < self._window.forgotten_ms:
-                self._seen.pop(run_id, None)

@@ -158,7 +158,7 @@ class _File:
         delivery = Delivery(self._connection, total)
         out = self._connection.out
         try:
-            with out.progress(f"Sending {self._source}", total) as bar:
+            with out.progress(f"Sending {Path(self._source).name}", total) as bar:
                 for sent in delivery.run(read_events(self._stream, self._source)):
                     of = f" of {total:,}" if total is not None else ""
                     bar.show(sent, total, f"{sent:,}{of} events")
@@ -252,8 +252,8 @@ def _send_and_wait(
     out = connection.out
     if not out.as_json:
         out.text("\n".join(delivery.ids))
-    names = {i: event.name for i, event in zip(delivery.ids, events, strict=True)}
-    runs = Follower(connection, timeout_ms).runs_of(names)
+    # Events with one id are one event.
+    runs = Follower(connection, timeout_ms).runs_of(list(dict.fromkeys(delivery.ids)))
     if out.as_json:
         out.json({"ids": delivery.ids, "runs": runs})
     else:

@@ -26,7 +26,7 @@ def polls(clock: Clock) -> Iterator[None]:
 
 
 class Window:
-    """The newest part of a list, which moves on.
+    """The newest part of a list, which moves on; what it has left behind does not come back.
 
     Args:
         api: where the list is.
@@ -56,11 +56,6 @@ class Window:
         self._ahead_ms = ms_of(reply.metadata["fetched_at"]) - clock.now_ms()
         self._from_ms = self._server_ms() if from_ms is None else from_ms
         self._newest_ms = self._from_ms
-
-    @property
-    def forgotten_ms(self) -> int:
-        """Before which nothing will be seen again, UTC ms; by when it was received."""
-        return self._first_ms - OVERLAP_MS
 
     @property
     def _first_ms(self) -> int:
