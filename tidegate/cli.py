@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 try:
     import typer
 except ModuleNotFoundError as missing:
-    sys.exit(f"tidegate: the command line needs {missing.name}: pip install 'tidegate[dev]'")
+    sys.exit(f"tidegate: the command line needs {missing.name}: pip install 'tidegate[cli]'")
 
 from tidegate.clock import SystemClock
 from tidegate.commands.connection import Surroundings, takes_options
@@ -58,8 +58,12 @@ def dev(
     """Serve functions on this machine, with production's handlers over an AWS held in memory."""
     # Only here, so that --help and other commands need not wait for it.
     from tidegate.errors import TidegateError
-    from tidegate.local.console import Console
-    from tidegate.local.server import DevServer
+
+    try:
+        from tidegate.local.console import Console
+        from tidegate.local.server import DevServer
+    except ModuleNotFoundError as missing:
+        _exit(f"tidegate: `dev` needs {missing.name}: pip install 'tidegate[dev]'", 2)
 
     if os.getcwd() not in sys.path:
         # As `python -m` does; a console script's path begins with its own folder.

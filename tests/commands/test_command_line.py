@@ -264,7 +264,16 @@ def test_what_is_missing_is_told_without_a_traceback() -> None:
         [sys.executable, "-c", code, "runs"], capture_output=True, text=True, timeout=60
     )
     assert process.returncode == 1
-    assert process.stderr == "tidegate: the command line needs typer: pip install 'tidegate[dev]'\n"
+    assert process.stderr == "tidegate: the command line needs typer: pip install 'tidegate[cli]'\n"
+
+
+def test_a_dev_server_that_is_not_installed_is_told_without_a_traceback() -> None:
+    code = "import sys; sys.modules['moto'] = None; from tidegate.cli import main; main()"
+    process = subprocess.run(
+        [sys.executable, "-c", code, "dev", "."], capture_output=True, text=True, timeout=60
+    )
+    assert process.returncode == 2
+    assert process.stderr == "tidegate: `dev` needs moto: pip install 'tidegate[dev]'\n"
 
 
 def test_looking_up_loads_neither_the_dev_server_nor_aws() -> None:
