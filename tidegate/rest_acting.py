@@ -18,6 +18,7 @@ from tidegate.rerunning import Rerunner
 from tidegate.rest_call import Routes
 from tidegate.rest_cancellations import CancellationEndpoints
 from tidegate.rest_environments import EnvironmentEndpoints
+from tidegate.rest_event_replays import EventReplayEndpoints
 from tidegate.rest_invoke import InvokeEndpoints
 from tidegate.rest_jobs import Jobs
 from tidegate.rest_keys import KeyEndpoints
@@ -62,5 +63,6 @@ def acting_routes(
         InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest),
         RerunEndpoints(runs, rerunner),
         ReplayEndpoints(jobs, manifest),
+        EventReplayEndpoints(jobs, manifest),
         CancellationEndpoints(jobs, manifest),
     )

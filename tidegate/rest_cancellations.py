@@ -108,7 +108,7 @@ class CancellationEndpoints:
             from_ms=max(until_ms - _LOOKED_BACK_MS, 0) if from_ms is None else from_ms,
             until_ms=until_ms,
             run_statuses=(Status.SCHEDULED, Status.RUNNING),
-            expression=_expression(body.get("if")),
+            expression=expression_of(body.get("if")),
             created_ms=call.now_ms,
         )
         return self.jobs.start(job)
@@ -143,7 +143,12 @@ def _checked_end(body: CancellationBody, now_ms: int) -> int:
     return before_ms
 
 
-def _expression(text: str | None) -> Expression | None:
+def expression_of(text: str | None) -> Expression | None:
+    """The expression that a job is limited by, read; None without one.
+
+    Raises:
+        RequestError: 400, it cannot be read.
+    """
     if not text:
         return None
     try:

@@ -45,6 +45,12 @@ def text(description: str, *, max_length: int | None = None) -> Field:
     return Field(description, core_schema.str_schema(max_length=max_length), schema)
 
 
+def whole_number(description: str, least: int, most: int) -> Field:
+    """A whole number within bounds."""
+    check = core_schema.int_schema(ge=least, le=most)
+    return Field(description, check, {"type": "integer", "minimum": least, "maximum": most})
+
+
 def hashed(description: str) -> Field:
     """A SHA-1 in hex, in upper or lower case; the code gets lower case."""
     check = core_schema.str_schema(pattern="^[0-9a-fA-F]{40}$", to_lower=True)

@@ -33,17 +33,19 @@ JobObject = TypedDict(
         "skipped": int,
         "app_id": NotRequired[str],
         "if": NotRequired[str],
+        "event_name": NotRequired[str],
+        "per_second": NotRequired[int],
         "note": NotRequired[str],
     },
 )
-JobObject.__doc__ = """What is done to all runs of a function in a time, and how far it is.
+JobObject.__doc__ = """What is done to all runs, or events, of a function in a time; its progress.
 
 Attributes:
-    run_statuses: the statuses of the runs that it is about.
-    found: how many runs it concerned so far.
-    done: how many of these it has started again, or cancelled.
+    run_statuses: the statuses of the runs that it is about; empty where it is about events.
+    found: how many runs, or events, it concerned so far.
+    done: how many of these it has started, or cancelled.
     skipped: with how many that could not be done.
-    app_id, if: as they were sent; absent otherwise.
+    app_id, if, event_name, per_second: as they were sent; absent otherwise.
     note: why, of the latest run that was skipped; absent if none was.
 """
 
@@ -115,16 +117,24 @@ def job_object(job: BulkJob) -> JobObject:
         shown["app_id"] = job.app_id
     if job.expression is not None:
         shown["if"] = job.expression.text
+    if job.event_name is not None:
+        shown["event_name"] = job.event_name
+    if job.per_second is not None:
+        shown["per_second"] = job.per_second
     if job.note is not None:
         shown["note"] = job.note
     return shown
 
 
 def _job_id(call: Call, kind: JobKind) -> str:
-    return call.ulid("job_id", f"{kind} ID")
+    return call.ulid("job_id", f"{_named(kind)} ID")
 
 
 def _found(job: BulkJob | None, kind: JobKind) -> BulkJob:
     if job is None:
-        raise RequestError(404, f"{kind.capitalize()} not found")
+        raise RequestError(404, f"{_named(kind).capitalize()} not found")
     return job
+
+
+def _named(kind: JobKind) -> str:
+    return kind.replace("_", " ")

@@ -176,6 +176,24 @@ def test_a_function_is_replayed_with_a_bar(server: Server) -> None:
     assert {run["replay_id"] for run in runs} == {job_id}
 
 
+def test_events_are_replayed_to_a_function(server: Server) -> None:
+    run_id = started(server, "app/order")
+    server.mend()
+    # The end of a time is not part of it.
+    server.run.clock.sleep(0.01)
+    ran = server.run("events", "replay", "shop-pay", "--from", "1h", "--rate", "50")
+    assert ran.code == 0
+    assert ran.out.rstrip().endswith("Completed: 1 of 1 events replayed")
+    job_id = ran.out.split()[0]
+    assert server.run("jobs", "show", job_id, "--json").json["per_second"] == 50
+
+    def completed() -> Any:
+        return server.run("runs", "--status", "Completed", "--json").json
+
+    [again] = eventually(server.run.clock, completed)
+    assert (again["original_run_id"], again["replay_id"]) == (run_id, job_id)
+
+
 def test_ctrl_c_leaves_a_job_running_and_says_how_to_see_it(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,8 @@ from tidegate.step import StepId
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "rest-api.md"
 CHECKOUT = "storefront/cart.checkout.completed"
 REPLAY = {"function_id": "shop-send-receipt", "from": "2025-01-01", "until": "2025-01-02"}
+EVENT_REPLAY = {**REPLAY, "if": "false"}
+LISTS = ("/v1/events", "/v1/runs", "/v1/replays", "/v1/event_replays", "/v1/cancellations")
 CANCELLATION = {"app_id": "shop", "function_id": "send-receipt", "started_before": "2025-01-01"}
 
 
@@ -81,13 +83,14 @@ def seeded() -> Iterator[Seeded]:
                 "failed": failed,
                 "undone": served.run(undone)["run_id"],
                 "replay": started(served, "replays", REPLAY),
+                "event_replay": started(served, "event_replays", EVENT_REPLAY),
                 "cancellation": started(served, "cancellations", CANCELLATION),
                 "key_id": started(served, "keys", {"kind": "event"}),
                 "revoked": started(served, "keys", {"kind": "event"}),
                 "environment": Environments(f"{PREFIX}-keys", SystemClock()).open("pr-1").name,
             },
         )
-        for kind in ("replays", "cancellations"):
+        for kind in ("replays", "event_replays", "cancellations"):
             stop_all(served, kind)
 
 
@@ -110,13 +113,21 @@ def stop_all(served: Served, kind: str) -> None:
             served.http.delete(f"/v1/{kind}/{job['id']}")
 
 
+def kind_of(path: str) -> str:
+    """The kind of the jobs below a path."""
+    kinds = ("event_replay", "replay", "cancellation")
+    return next((kind for kind in kinds if f"/{kind}s" in path), "")
+
+
 def asked_document() -> dict[str, Any]:
     """What schemathesis goes by."""
     # The dev server takes any request.
     document = {**deepcopy(closed_document()), "security": []}
     # It varies the examples. Replay upon replay of what fails would double the runs each time.
-    for example in document["components"]["schemas"]["ReplayBody"]["examples"]:
-        example["function_id"] = "shop-index-item"
+    schemas = document["components"]["schemas"]
+    for name in ("ReplayBody", "EventReplayBody"):
+        for example in schemas[name].get("examples", ()):
+            example["function_id"] = "shop-index-item"
     return document
 
 
@@ -157,7 +168,7 @@ def test_whatever_is_asked_the_answer_is_as_described(
         del case.headers["x-inngest-env"]
     for name, value in case.path_parameters.items():
         if re.search(PATTERNS[name], str(value)):
-            kind = "replay" if "replays" in case.path else "cancellation"
+            kind = kind_of(case.path)
             case.path_parameters[name] = seeded.ids[kind if name == "job_id" else name]
     case.call_and_validate(base_url=seeded.served.server.url, checks=CHECKS)
 
@@ -189,6 +200,11 @@ ASKED: list[tuple[str, str, Any, int]] = [
     ("GET", "/v1/replays", None, 200),
     ("GET", "/v1/replays/{replay}", None, 200),
     ("DELETE", "/v1/replays/{replay}", None, 200),
+    ("POST", "/v1/event_replays", EVENT_REPLAY | {"per_second": 10}, 201),
+    ("POST", "/v1/event_replays", EVENT_REPLAY | {"function_id": "shop-stock-report"}, 400),
+    ("GET", "/v1/event_replays", None, 200),
+    ("GET", "/v1/event_replays/{event_replay}", None, 200),
+    ("DELETE", "/v1/event_replays/{event_replay}", None, 200),
     ("POST", "/v1/cancellations", CANCELLATION | {"if": "event.data.n > 1"}, 201),
     ("POST", "/v1/cancellations", {}, 400),
     ("GET", "/v1/cancellations?limit=1", None, 200),
@@ -231,14 +247,14 @@ def test_another_environment_has_none_of_it(seeded: Seeded, subtests: pytest.Sub
     elsewhere = {"x-inngest-env": "elsewhere"}
     ids = seeded.ids | {"run_id": seeded.ids["undone"]}
     for path, operations in closed_document()["paths"].items():
-        kind = "replay" if "replays" in path else "cancellation"
-        url = path.format(**ids, job_id=ids[kind])
+        kind = kind_of(path)
+        url = path.format(**ids, job_id=ids.get(kind))
         for method in operations:
             with subtests.test(f"{method} {path}"):
                 if re.search("{(event|run|job|key)_id}", path):
                     answer = seeded.served.http.request(method, url, headers=elsewhere)
                     assert answer.status_code == 404, answer.text
-                elif path in ("/v1/events", "/v1/runs", "/v1/replays", "/v1/cancellations"):
+                elif path in LISTS:
                     assert seeded.served.look(path.removeprefix("/v1/"))["data"] != []
                     assert seeded.served.look(path.removeprefix("/v1/"), "elsewhere")["data"] == []
 

@@ -200,7 +200,7 @@ def test_the_test_kit_loads_no_aws() -> None:
             "functions.matcher.handler",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            104,
+            105,
         ),
         ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 239),
     ],

@@ -8,13 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.commands.arguments import All, From, Limit, Until
-from tidegate.commands.completion import event_names
+from tidegate.commands.completion import event_names, function_ids
 from tidegate.commands.connection import Connection, connected
 from tidegate.commands.groups import group
+from tidegate.commands.jobs import finish, print_job
 from tidegate.commands.moment import moment_text, parse_moment, time_text
 from tidegate.commands.output import Output, json_text
 from tidegate.commands.run_output import RUN_COLUMNS, run_row
 from tidegate.commands.tailing import Window, polls
+from tidegate.errors import ConfigurationError
 from tidegate.rest_client import path_of
 
 events = group("events", "Look up events.")
@@ -106,6 +108,48 @@ def tail_events(connection: Connection, name: Name = None, since: From = None) -
             else:
                 rows.print([_row(event)])
         seen = {event["internal_id"] for event in current}
+
+
+@events.command("replay")
+@connected
+def replay_events(
+    connection: Connection,
+    function: Annotated[
+        str,
+        typer.Argument(metavar="FUNCTION", help="Who gets them.", autocompletion=function_ids),
+    ],
+    since: From = None,
+    until: Until = None,
+    name: Name = None,
+    condition: Annotated[
+        str | None,
+        typer.Option("--if", metavar="EXPRESSION", help="Only events for which it holds."),
+    ] = None,
+    rate: Annotated[
+        int | None, typer.Option(metavar="N", help="Start at most so many runs a second.")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Start the job, and do not wait for its end.")
+    ] = False,
+) -> None:
+    """Give stored events of a time to one function; Ctrl-C leaves the job running."""
+    if since is None:
+        raise ConfigurationError("--from is needed, such as --from 7d")
+    now_ms = connection.clock.now_ms()
+    body = {
+        "function_id": function,
+        "from": moment_text(since, now_ms, "--from"),
+        "until": moment_text(until or "now", now_ms, "--until"),
+        "event_name": name,
+        "if": condition,
+        "per_second": rate,
+    }
+    given = {key: value for key, value in body.items() if value is not None}
+    job = connection.api.post("/v1/event_replays", given)
+    if detach:
+        print_job(connection, job)
+    else:
+        finish(connection, job, None)
 
 
 def print_pages(out: Output, pages: Iterator[list[Any]], columns: Any, row: Any) -> None:

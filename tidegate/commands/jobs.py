@@ -1,4 +1,4 @@
-"""`tidegate jobs`: replays and cancellations, which go on by themselves."""
+"""`tidegate jobs`: replays, of runs or events, and cancellations, which go on by themselves."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ from tidegate.rest_client import path_of
 jobs = group("jobs", "Replays and cancellations: look them up, follow them, stop them.")
 
 _PAUSE_S = 0.5
+_PATHS = ("/v1/replays", "/v1/event_replays", "/v1/cancellations")
+_DOES = {
+    "replay": ("Replaying", "runs run again"),
+    "event_replay": ("Replaying events to", "events replayed"),
+    "cancellation": ("Cancelling", "runs cancelled"),
+}
 _COLUMNS = ("JOB", "KIND", "STATUS", "BEGAN", "FUNCTION", "FOUND", "DONE", "SKIPPED")
 
 Job = dict[str, Any]
@@ -30,7 +36,7 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 def list_jobs(connection: Connection, limit: Limit = 20) -> None:
     """List replays and cancellations, the newest first."""
     found: list[Job] = []
-    for path in ("/v1/replays", "/v1/cancellations"):
+    for path in _PATHS:
         for page in connection.api.pages(path, {}, limit):
             found += page
     found.sort(key=lambda job: str(job["id"]), reverse=True)
@@ -67,17 +73,13 @@ def stop(connection: Connection, job_id: JobId) -> None:
 
 def _found(connection: Connection, job_id: str) -> Job:
     """A job, of whatever kind."""
-    try:
-        return dict(connection.api.get(path_of("replays", job_id)))
-    except RestError as error:
-        if error.status != 404:
-            raise
-    try:
-        return dict(connection.api.get(path_of("cancellations", job_id)))
-    except RestError as error:
-        if error.status != 404:
-            raise
-        raise RestError(f"there is no job {job_id}; see `tidegate jobs`", status=404) from None
+    for path in _PATHS:
+        try:
+            return dict(connection.api.get(path_of(path.rpartition("/")[2], job_id)))
+        except RestError as error:
+            if error.status != 404:
+                raise
+    raise RestError(f"there is no job {job_id}; see `tidegate jobs`", status=404)
 
 
 def expected(connection: Connection, job: Job, fields: Sequence[str]) -> int | None:
@@ -127,7 +129,7 @@ def finish(connection: Connection, job: Job, total: int | None) -> None:
 
 def _ended(connection: Connection, job: Job, total: int | None) -> Job:
     path = path_of(f"{job['kind']}s", job["id"])
-    title = "Replaying" if job["kind"] == "replay" else "Cancelling"
+    title, _ = _DOES[job["kind"]]
     with connection.out.progress(f"{title} {job['function_id']}", total) as bar:
         while job["status"] == "Running":
             seen = job["done"] + job["skipped"]
@@ -144,10 +146,10 @@ def print_job(connection: Connection, job: Job) -> None:
     if out.as_json:
         out.json(job)
         return
-    done = "run again" if job["kind"] == "replay" else "cancelled"
+    _, done = _DOES[job["kind"]]
     skipped = f", {job['skipped']} skipped" if job["skipped"] else ""
     note = f" ({job['note']})" if job.get("note") else ""
-    text = f"{job['status']}: {job['done']} of {job['found']} runs {done}{skipped}{note}"
+    text = f"{job['status']}: {job['done']} of {job['found']} {done}{skipped}{note}"
     out.text(f"{job['id']}  {plain(text)}")
 
 
