@@ -22,6 +22,12 @@ def moor(ctx: ContextSync) -> dict[str, Any]:
     return {"moored": ctx.event.data.get("ship", "nobody")}
 
 
+@client.create_function(fn_id="stow", trigger=[])
+def stow(ctx: ContextSync) -> str:
+    """Run when it is invoked only."""
+    return "stowed"
+
+
 @client.create_function(fn_id="anchor", trigger=TriggerEvent(event="harbour/ship.anchored"))
 def anchor(ctx: ContextSync) -> None:
     """Sleep for days."""

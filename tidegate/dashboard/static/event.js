@@ -48,8 +48,11 @@ function Runs({ id, name }) {
 function RunCard({ run }) {
   const began = ms(run.run_started_at);
   const ended = ms(run.ended_at) ?? now.value;
+  const error = run.last_error ?? run.output;
+  const isFailure = Boolean(run.last_error) || (run.status === "Failed" && run.output);
   return html`<li class="card">
     <a class="row-link" href=${to("runs", run.run_id)}>${run.function_id}</a>
+    ${isFailure && html`<span class="why">${error.message || error.name}</span>`}
     <${Status} status=${run.status} />
     <span class="number faint">${began === null ? html`queued <${Time} at=${run.queued_at} />` : duration(ended - began)}</span>
   </li>`;

@@ -41,7 +41,8 @@ export function objectFault(text) {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return `Not valid JSON: ${error.message}`;
+    // Chromium repeats the whole text.
+    return `Not valid JSON: ${error.message.replace(/, (\.{3})?".*"(\.{3})? is not valid JSON$/s, "")}`;
   }
   const isObject = value !== null && typeof value === "object" && !Array.isArray(value);
   return isObject ? null : "It has to be an object: { … }";

@@ -107,7 +107,7 @@ export function Facts({ facts }) {
   </dl>`;
 }
 
-/** A dialog over the page; Escape or a click beside it closes it. */
+/** A dialog over the page; Escape closes it. A click beside it does not: much may be written in it. */
 export function Dialog({ title, onClose, children }) {
   const element = useRef(null);
   const id = useId();
@@ -116,8 +116,7 @@ export function Dialog({ title, onClose, children }) {
     element.current.showModal();
     return () => opener?.isConnected && opener.focus();
   }, []);
-  const beside = (event) => event.target === element.current && onClose();
-  return html`<dialog ref=${element} aria-labelledby=${id} onClose=${onClose} onMouseDown=${beside}>
+  return html`<dialog ref=${element} aria-labelledby=${id} onClose=${onClose}>
     <div class="dialog">
       <header><h2 id=${id}>${title}</h2><button type="button" class="quiet" aria-label="Close" onClick=${onClose}><${Icon} name="close" /></button></header>
       ${children}
