@@ -38,7 +38,7 @@ def log_in(page: Page, closed: Deployed, env: str) -> None:
     page.goto("/")
     page.get_by_label("Signing key").fill(closed.keys.create("signing", env))
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Events")).to_be_visible()
+    expect(page.get_by_role("heading", name="Events", exact=True)).to_be_visible()
 
 
 def test_nothing_is_seen_without_a_key(page: Page, watch: Watch) -> None:
