@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test bench lint types unit synth snapshot vendor deploy lock clean
+.PHONY: help dev test bench lint types unit synth snapshot openapi vendor deploy lock clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ synth: .stamps/test .stamps/node  ## the stack's template, in cdk.out
 
 snapshot: .stamps/test  ## accept the template as it is now
 	TIDEGATE_UPDATE_SNAPSHOT=1 $(BIN)/pytest tests/infra/test_template.py
+
+openapi: .stamps/test  ## write the REST API's description, tidegate/openapi.json
+	$(BIN)/python -m tidegate.openapi
 
 vendor: .stamps/test .stamps/node  ## take the dashboard's libraries from their npm packages
 	$(BIN)/python -m tidegate.local.vendor

@@ -18,8 +18,8 @@ from tidegate.function import Function, make_function
 _REST_S = 45
 # As many as a batch of a queue has.
 EVENTS = 10
-# With it an event is stored as an item of just under 1 KB, its `id` included.
-_PADDING = "x" * 790
+# With it an event is stored as an item of just under 1 KB, its ids and its request's included.
+_PADDING = "x" * 745
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from aws_cdk import aws_sqs as sqs
 from infra.schedules import Schedules
 from infra.storage import Storage
 from tidegate.dashboard.session import PREFIX as SESSION_PREFIX
+from tidegate.environments import PREFIX as ENVIRONMENT_PREFIX
 
 # What an event source mapping does with a queue.
 _CONSUME = ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
@@ -39,6 +40,8 @@ class Permissions:
         """To accept events: key, deduplication, store, publish."""
         return [
             self._table("keys", "GetItem"),
+            self._note_use_of_keys(),
+            self._write_keys(f"{ENVIRONMENT_PREFIX}*", "PutItem"),
             self._table("dedup", "PutItem"),
             self._table("events", "BatchWriteItem", "GetItem"),
             self._table("waits", "Query"),
@@ -47,10 +50,10 @@ class Permissions:
         ]
 
     def api(self, matcher: sqs.Queue) -> list[iam.PolicyStatement]:
-        """To answer what happened, to take events in, to start and cancel runs, and to log in."""
+        """To answer what happened, take events in, start and cancel runs, and look after keys."""
         return [
-            self._table("keys", "GetItem"),
-            self._write_sessions(),
+            self._table("keys", "GetItem", "PutItem", "Scan", "UpdateItem"),
+            self._write_keys(f"{SESSION_PREFIX}*", "DeleteItem"),
             self._table("dedup", "PutItem"),
             self._table("waits", "Query"),
             self._table("events", "BatchWriteItem", "GetItem", "Query"),
@@ -113,12 +116,20 @@ class Permissions:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         return _allow(self.storage.bucket.bucket_arn, "s3:ListBucket")
 
-    def _write_sessions(self) -> iam.PolicyStatement:
-        # They are kept beside the keys; this role can neither make nor change one of those.
-        statement = self._table("keys", "DeleteItem", "PutItem")
+    def _write_keys(self, pattern: str, *actions: str) -> iam.PolicyStatement:
+        # Sessions and environments are kept beside the keys, which this lets nobody touch.
+        statement = self._table("keys", *actions)
+        statement.add_condition("ForAllValues:StringLike", {"dynamodb:LeadingKeys": [pattern]})
+        return statement
+
+    def _note_use_of_keys(self) -> iam.PolicyStatement:
+        # This attribute alone: no role can lift a revocation, or widen what a key may do. See
+        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+        statement = self._table("keys", "UpdateItem")
         statement.add_condition(
-            "ForAllValues:StringLike", {"dynamodb:LeadingKeys": [f"{SESSION_PREFIX}*"]}
+            "ForAllValues:StringEquals", {"dynamodb:Attributes": ["pk", "last_used_day"]}
         )
+        statement.add_condition("StringEqualsIfExists", {"dynamodb:ReturnValues": ["NONE"]})
         return statement
 
     def _publish(self) -> iam.PolicyStatement:

@@ -66,6 +66,12 @@ class TidegateStack(Stack):
         CfnOutput(
             self, "KeysTable", value=settings.keys_table, description="Event and signing keys"
         )
+        CfnOutput(
+            self,
+            "FirstKey",
+            value=f"tidegate keys create --stage {config.stage}",
+            description="Prints a first event key; nothing is let in without one",
+        )
         CfnOutput(self, "Bucket", value=settings.bucket, description="Payloads of large events")
 
     def _ingest(

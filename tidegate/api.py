@@ -25,8 +25,10 @@ from tidegate.event_store import EventStore
 from tidegate.http import Request, Response
 from tidegate.manifest import Manifest
 from tidegate.rest_call import Call, Endpoint, Routes, rfc3339
+from tidegate.rest_document import DocumentEndpoints
 from tidegate.rest_events import EventEndpoints
 from tidegate.rest_functions import FunctionEndpoints
+from tidegate.rest_operation import OPERATIONS, routes_of
 from tidegate.rest_run_jobs import RunJobEndpoints
 from tidegate.rest_run_list import RunListEndpoints
 from tidegate.rest_runs import RunEndpoints
@@ -36,10 +38,12 @@ from tidegate.rest_timeline import TimelineEndpoints
 from tidegate.run_store import RunStore
 from tidegate.settings import MAX_REQUEST_BYTES
 from tidegate.step_store import StepStore
+from tidegate.tracing import Origin, came_from
 
 logger = logging.getLogger("tidegate.api")
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+_OPEN_PATHS = [found.path for found in OPERATIONS if found.is_open]
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 6 MB, and some are
 # needed for the headers. The body is a JSON string within the answer's JSON.
@@ -66,6 +70,9 @@ class Api:
         clock: the time.
         acting: the resources that start or change something.
         max_body_bytes: the largest body of a request, in bytes.
+
+    Attributes:
+        paths: what it answers, with variable parts as `<name>`.
     """
 
     def __init__(
@@ -84,22 +91,26 @@ class Api:
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         event_endpoints = EventEndpoints(events)
-        self._resolver = self._resolver_of(
-            event_endpoints.routes(),
-            RunListEndpoints(runs).routes(),
-            RunEndpoints(runs, canceller, event_endpoints, manifest).routes(),
-            StepEndpoints(runs, steps).routes(),
-            TimelineEndpoints(runs, steps, events).routes(),
-            RunJobEndpoints(runs, steps).routes(),
-            FunctionEndpoints(manifest).routes(),
-            StatsEndpoints(runs, manifest).routes(),
-            *acting,
+        looking = routes_of(
+            DocumentEndpoints(),
+            event_endpoints,
+            RunListEndpoints(runs),
+            RunEndpoints(runs, canceller, event_endpoints, manifest),
+            StepEndpoints(runs, steps),
+            TimelineEndpoints(runs, steps, events),
+            RunJobEndpoints(runs, steps),
+            FunctionEndpoints(manifest),
+            StatsEndpoints(runs, manifest),
         )
+        routes = _by_path([*looking, *acting])
+        self.paths = list(routes)
+        self._resolver = self._resolver_of(routes)
 
     def handle(self, event: Mapping[str, Any], context: Any = None) -> dict[str, Any]:
         """The gateway's answer to the gateway's event; it never raises."""
         try:
-            with _ONE_AT_A_TIME:
+            origin = Origin.of_request(Request.from_gateway(event))
+            with came_from(origin), _ONE_AT_A_TIME:
                 answer = self._resolver.resolve(dict(event), context)
             if _size(answer) <= MAX_ANSWER_BYTES:
                 return answer
@@ -111,10 +122,10 @@ class Api:
         except Exception as error:
             return _crashed(error).to_gateway()
 
-    def _resolver_of(self, *resources: Routes) -> APIGatewayHttpResolver:
+    def _resolver_of(self, routes: Routes) -> APIGatewayHttpResolver:
         resolver = APIGatewayHttpResolver(debug=False)
         resolver.use([self._let_in])
-        for path, endpoints in _by_path(resources).items():
+        for path, endpoints in routes.items():
             for method, endpoint in endpoints.items():
                 resolver.route(path, method)(self._answering(endpoint))
             others = [method for method in METHODS if method not in endpoints]
@@ -128,9 +139,13 @@ class Api:
 
     def _let_in(self, resolver: APIGatewayHttpResolver, go_on: NextMiddleware) -> HttpResponse[Any]:
         """Whoever has a signing key or is logged in, into the environment that this opens."""
+        if resolver.current_event.path in _OPEN_PATHS:
+            resolver.context |= {"env": "", "branch": False}
+            return go_on(resolver)
         request = Request.from_gateway(resolver.current_event.raw_event)
         key = self._callers.key(request)
-        resolver.context["env"] = key.environment(request.headers.get("x-inngest-env"))
+        env = key.environment(request.headers.get("x-inngest-env"))
+        resolver.context |= {"env": env, "branch": key.branch}
         return go_on(resolver)
 
     def _answering(self, endpoint: Endpoint) -> Callable[..., HttpResponse[Any]]:
@@ -145,10 +160,12 @@ class Api:
                 path=path,
                 query={name: value for name, value in query.items() if value},
                 body=Request.from_gateway(event).body(self._max_body_bytes),
+                branch=self._resolver.context["branch"],
             )
             result = endpoint(call)
             metadata = {"fetched_at": rfc3339(call.now_ms), "cached_until": None, **result.metadata}
             content = {"data": result.data, "metadata": metadata}
+            content = result.data if result.is_bare else content
             return _to_resolver(Response(result.status, content, _HEADERS))
 
         return answer

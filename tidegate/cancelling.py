@@ -13,6 +13,7 @@ from tidegate.manifest import EVENTS
 from tidegate.message import EventMessage
 from tidegate.run import Run
 from tidegate.stores import Runs, Topic
+from tidegate.tracing import NO_ORIGIN
 
 logger = logging.getLogger("tidegate.cancelling")
 
@@ -75,6 +76,7 @@ def _without_body(run: Run) -> EventMessage:
         received_ms=run.queued_ms,
         ts=run.queued_ms,
         body="",
+        origin=NO_ORIGIN,
     )
     key = payload_key(EVENTS, run.env, run.event_id)
     return EventMessage(event, key, rerun=run.rerun)

@@ -13,6 +13,7 @@ from tidegate.event_model import DataT, Event
 from tidegate.group import Group, GroupSync
 from tidegate.session import Session
 from tidegate.steps import Step, StepSync
+from tidegate.tracing import Origin
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
@@ -26,7 +27,9 @@ class _Given(Generic[DataT]):
         events: all events of the run; at present always just that one.
         run_id: the run's ULID.
         attempt: 0 at the first try, 1 at the first retry, and so on; steps have their own.
-        logger: a logger whose lines carry the run's id, the function and the attempt.
+        logger: a logger whose lines carry the ids of the request, event, function and run, the
+            attempt and the step.
+        origin: where the event comes from; use the properties below.
         session: keeps what follows the same at every call; not for functions to use.
     """
 
@@ -35,7 +38,30 @@ class _Given(Generic[DataT]):
     run_id: str
     attempt: int
     logger: Logger
+    origin: Origin
     session: Session
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of the request that brought the event, or the one before it; None for a cron's.
+
+        The answer to that request had it as `apigw-requestid`, and log lines have it.
+        """
+        return self.origin.request_id or None
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace that the event's sender was in, as it came in the request's `traceparent`.
+
+        Events that the run sends, and runs that it invokes, have it, too. None if there was none,
+        or one that https://www.w3.org/TR/trace-context/ does not allow.
+        """
+        return self.origin.traceparent or None
+
+    @property
+    def tracestate(self) -> str | None:
+        """What tracing systems added to the `traceparent`, if anything."""
+        return self.origin.tracestate or None
 
     def random(self) -> float:
         """A random number from 0 to 1 that is the same whenever the function is called again."""

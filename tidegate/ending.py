@@ -91,7 +91,7 @@ class Ending:
         result = {"output": output}
         if status != Status.COMPLETED:
             result = {"error": str(failure_of(output))}
-        log(f"run {status.lower()}", run, attempt=run.attempt, duration_ms=duration_ms, **result)
+        log(f"run {status.lower()}", run, duration_ms=duration_ms, **result)
         self.tell(ended, event, records)
 
     def cancel(
@@ -163,7 +163,8 @@ class Ending:
 
 def log(text: str, run: Run, **extra: object) -> None:
     """One line about a run."""
-    logger.info(text, extra={"run_id": run.id, "function_id": run.function_id, **extra})
+    ids = {"event_id": run.event_id, "attempt": run.attempt}
+    logger.info(text, extra={"run_id": run.id, "function_id": run.function_id, **ids, **extra})
 
 
 def lost(run: Run) -> RunLeasedError:

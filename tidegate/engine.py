@@ -31,6 +31,7 @@ from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.run import Failure, Run, Status
 from tidegate.step import StepRecord
 from tidegate.stores import Dedup, Queue, Runs
+from tidegate.tracing import came_from
 from tidegate.waiting import RunWaits, Waiting
 
 # What is due sooner than this is waited for: SQS delays by whole seconds.
@@ -115,6 +116,10 @@ class Engine:
             DeadLetterError: the message can never be handled.
             PlatformError: try again later.
         """
+        with came_from(message.origin):
+            self._handle(message, deadline_ms)
+
+    def _handle(self, message: Message, deadline_ms: int) -> None:
         if isinstance(message, CronMessage):
             event = self._incoming.event_of_tick(message)
         else:
@@ -151,7 +156,7 @@ class Engine:
         elif late is not None:
             self._ending.cancel(run, event, late, [])
         elif run.status == Status.SCHEDULED:
-            log("run scheduled", run, due_ms=run.due_ms, event_id=event.internal_id)
+            log("run scheduled", run, due_ms=run.due_ms)
             self._listening.begin_unleased(run, event, deadline_ms)
             self._deliver(run, message)
         else:
@@ -234,7 +239,7 @@ class Engine:
                 return
             self.clock.sleep((run.due_ms - now_ms) / 1000)
         if run.lease:
-            log("attempt failed", run, attempt=run.attempt, error=str(_DIED))
+            log("attempt failed", run, error=str(_DIED))
         mine = self._leased(self._after_crash(run) if run.lease else run, deadline_ms)
         if run.lease and mine.attempt >= self.function.max_attempts:
             self._give_up(run, mine, event)
@@ -296,8 +301,6 @@ class Engine:
         log(
             "run resumed" if records else "run started",
             run,
-            attempt=run.attempt,
-            event_id=event.internal_id,
             event_name=event.name,
         )
         left_ms = deadline_ms - self.clock.now_ms()
@@ -381,13 +384,7 @@ class Engine:
         if not self._ending.patiently(run, release):
             self._ending.cancel_or_lose(run, event, journal.awaiting())
             return
-        log(
-            "attempt failed",
-            run,
-            attempt=run.attempt,
-            error=str(error.failure),
-            retry_at_ms=due_ms,
-        )
+        log("attempt failed", run, error=str(error.failure), retry_at_ms=due_ms)
         self._deliver(replace(run, due_ms=due_ms), message)
 
     def _deliver(self, run: Run, message: Message, *, wakes: bool = False) -> None:

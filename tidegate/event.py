@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from tidegate.encoding import MAX_NESTING, decode, encode, is_too_deep
 from tidegate.errors import RequestError
+from tidegate.tracing import Origin, current_origin
 
 if TYPE_CHECKING:
     from tidegate.event_model import Event
@@ -37,6 +38,8 @@ class AcceptedEvent:
         ts: its own time, UTC ms; in the future it delays the runs.
         body: the event as functions receive it, as JSON text.
         sender_id: the `id` the sender gave, if any: what deduplication goes by.
+        origin: the request that brought it and the trace it belongs to; that of whatever is being
+            handled when it is made.
     """
 
     internal_id: str
@@ -46,6 +49,7 @@ class AcceptedEvent:
     ts: int
     body: str
     sender_id: str | None = None
+    origin: Origin = field(default_factory=current_origin)
 
     @property
     def event(self) -> Event:

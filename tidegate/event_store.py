@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from tidegate.large import body_key as body_key
 from tidegate.large import is_large
 from tidegate.partition import item_key
 from tidegate.payload import PayloadStore
+from tidegate.tracing import Origin
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
@@ -57,6 +58,7 @@ class EventStore:
             "name": {"S": event.name},
             "received_ms": {"N": str(event.received_ms)},
             "expires_at": {"N": str(max(event.received_ms, event.ts) // 1000 + self.retention_s)},
+            **{name: {"S": value} for name, value in event.origin.fields().items()},
         }
         if is_large(event.body):
             item["body_key"] = {"S": body_key(event)}
@@ -118,4 +120,10 @@ class EventStore:
             received_ms=int(item["received_ms"]["N"]),
             ts=decode(body)["ts"],
             body=body,
+            origin=origin_of(item),
         )
+
+
+def origin_of(item: Mapping[str, Any]) -> Origin:
+    """Where the event in an item of the table comes from."""
+    return Origin(*(item[name]["S"] if name in item else "" for name in Origin.__slots__))

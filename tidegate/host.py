@@ -32,6 +32,7 @@ from tidegate.journal import Journal
 from tidegate.run import Failure, Run
 from tidegate.serialise import serialise
 from tidegate.session import EventSender, Session, current, failure_from
+from tidegate.tracing import RunLogger, current_origin, logged
 
 
 class Host(Protocol):
@@ -61,7 +62,11 @@ class PythonHost:
 
     def call(self, run: Run, event: Event, journal: Journal) -> RunEffect:
         """Call the function."""
-        session = self.session(run, journal, self.send)
+        ids = {"event_id": run.event_id, "run_id": run.id, "function_id": run.function_id}
+        with logged(**ids, attempt=run.attempt):
+            return self._called(self.session(run, journal, self.send), run, event)
+
+    def _called(self, session: Session, run: Run, event: Event) -> RunEffect:
         token = current.set(session)
         try:
             output = self._returned(session, run, event)
@@ -82,10 +87,8 @@ class PythonHost:
             "events": [event],
             "run_id": run.id,
             "attempt": run.attempt,
-            "logger": logging.LoggerAdapter(
-                logging.getLogger("tidegate.function"),
-                {"run_id": run.id, "function_id": run.function_id, "attempt": run.attempt},
-            ),
+            "logger": RunLogger(logging.getLogger("tidegate.function")),
+            "origin": current_origin(),
             "session": session,
         }
         handler: Any = self.function.handler

@@ -56,7 +56,7 @@ class Request:
             path=event.get("rawPath") or "/",
             headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
             raw_body=body,
-            request_id=context.get("requestId", ""),
+            request_id=request_id(event),
             cookies=dict(_cookie(text) for text in event.get("cookies") or ()),
         )
 
@@ -103,6 +103,11 @@ def _inflated(body: bytes, max_bytes: int) -> bytes:
     if inflater.unused_data:
         raise RequestError(400, "the body is not valid gzip: there is more behind its end")
     return inflated
+
+
+def request_id(event: Mapping[str, Any]) -> str:
+    """The gateway's id of the request in its event; its answer has it as `apigw-requestid`."""
+    return str((event.get("requestContext") or {}).get("requestId") or "")
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from urllib.parse import unquote
 from tidegate.admission import Admission
 from tidegate.errors import PlatformError, RequestError
 from tidegate.event import parse_events
-from tidegate.http import Request, Response, bearer_token
+from tidegate.http import Request, Response, bearer_token, request_id
 from tidegate.ids import Seed
 from tidegate.key import Key, Keys
+from tidegate.tracing import Origin, came_from, logged
 
 logger = logging.getLogger("tidegate.ingest")
 
@@ -55,11 +56,16 @@ class Ingest:
         try:
             response = answer.result(max(remaining_ms - _RESERVE_MS, 0) / 1000)
         except TimeoutError:
-            logger.error("request failed", extra={"status": 503, "error": "it took too long"})
+            with logged(request_id=request_id(event)):
+                logger.error("request failed", extra={"status": 503, "error": "it took too long"})
             response = _unavailable(retry_after_s=1)
         return response.to_gateway()
 
     def _response(self, event: Mapping[str, Any]) -> Response:
+        with logged(request_id=request_id(event)):
+            return self._safely(event)
+
+    def _safely(self, event: Mapping[str, Any]) -> Response:
         try:
             return self._answer(Request.from_gateway(event))
         except RequestError as error:
@@ -92,8 +98,10 @@ class Ingest:
         env = key.environment(request.headers.get("x-inngest-env"))
         events = parse_events(body)
         key.check_names(event.incoming.name for event in events)
+        self.keys.open_environment(key, env)
         seed = Seed.parse(request.headers.get("x-inngest-event-id-seed"))
-        ids = self.admission.admit(env, events, seed)
+        with came_from(Origin.of_request(request)):
+            ids = self.admission.admit(env, events, seed)
         return Response(200, {"ids": ids, "status": 200}, _CORS)
 
     def _key(self, secret: str) -> Key:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import TextIO
 
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+
+from tidegate.tracing import add_ids
 
 # What a record may carry for the dev server's console, and a log must not keep.
 PAYLOAD_ATTRIBUTES = ("output",)
@@ -18,12 +21,17 @@ def log_to_cloudwatch() -> None:
     Does nothing when the logger has a handler already: then somebody else decides. The level comes
     from `TIDEGATE_LOG_LEVEL`, `INFO` by default.
     """
+    if not logging.getLogger("tidegate").handlers:
+        log_to(sys.stdout)
+
+
+def log_to(stream: TextIO) -> None:
+    """Write what Tidegate and its functions log, as JSON, a line each."""
     root = logging.getLogger("tidegate")
-    if root.handlers:
-        return
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(LambdaPowertoolsFormatter(utc=True, service="tidegate"))
     handler.addFilter(_without_payloads)
+    handler.addFilter(add_ids)
     root.addHandler(handler)
     root.setLevel(os.environ.get("TIDEGATE_LOG_LEVEL") or "INFO")
     root.propagate = False

@@ -17,6 +17,7 @@ from tidegate.event import AcceptedEvent
 from tidegate.message import EventMessage
 from tidegate.step import StepState
 from tidegate.stores import PastEvents
+from tidegate.tracing import came_from, logged
 from tidegate.wait import LOOK_AGAIN_S, LookMessage, Wait, WaitKey
 from tidegate.wake import Waker
 
@@ -71,7 +72,9 @@ class Matcher:
         if look is not None:
             self.look(look.key)
         else:
-            self.match(EventMessage.decode(text).with_body(self.events.payloads))
+            message = EventMessage.decode(text)
+            with came_from(message.origin), logged(event_id=message.event.internal_id):
+                self.match(message.with_body(self.events.payloads))
 
     def _is_met(self, wait: Wait, event: AcceptedEvent) -> bool:
         if not wait.is_in_time(event):

@@ -13,6 +13,7 @@ from tidegate.event import RESERVED_PREFIX, AcceptedEvent, event_body
 from tidegate.large import DAY_MS, body_key, is_large, payload_key
 from tidegate.manifest import DELAYED
 from tidegate.run import Rerun
+from tidegate.tracing import NO_ORIGIN, Origin
 
 if TYPE_CHECKING:
     from tidegate.stores import Payloads
@@ -40,6 +41,11 @@ class EventMessage:
     about: Mapping[str, Any] | None = None
     rerun: Rerun | None = None
 
+    @property
+    def origin(self) -> Origin:
+        """Where the event comes from."""
+        return self.event.origin
+
     @classmethod
     def of(cls, event: AcceptedEvent, rerun: Rerun | None = None) -> EventMessage:
         """The message that publishes an event, or one for a rerun with that event."""
@@ -62,6 +68,8 @@ class EventMessage:
             "wakes": self.wakes,
             "resumes": self.resumes,
         }
+        if event.origin != NO_ORIGIN:
+            head["origin"] = event.origin.fields()
         if self.rerun is not None:
             head["rerun"] = asdict(self.rerun)
         if self.body_key is not None:
@@ -96,6 +104,7 @@ class EventMessage:
             received_ms=_number(fields, "received_ms"),
             ts=_number(fields, "ts"),
             body="" if key else encode(fields["event"]),
+            origin=Origin.of_fields(fields.get("origin") or {}),
         )
         wakes, resumes = fields.get("wakes") is True, fields.get("resumes") is True
         rerun = Rerun(**fields["rerun"]) if "rerun" in fields else None
@@ -157,6 +166,7 @@ class CronMessage:
     """
 
     rerun: ClassVar[None] = None
+    origin: ClassVar[Origin] = NO_ORIGIN
 
     cron: str
     env: str

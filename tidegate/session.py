@@ -32,6 +32,7 @@ from tidegate.journal import Journal
 from tidegate.run import Failure, Run
 from tidegate.serialise import deserialise, serialise
 from tidegate.step import Op, StepId, StepIds, StepRecord, StepState
+from tidegate.tracing import logged
 
 _MAX_THREADS = 16
 _MAX_FAILURE_LENGTH = 16_000
@@ -168,6 +169,10 @@ class Session:
 
     def execute(self, call: StepCall) -> StepRecord:
         """Run a step's handler and record what comes of it."""
+        with logged(step=call.step.name):
+            return self._executed(call)
+
+    def _executed(self, call: StepCall) -> StepRecord:
         started_ms = self.journal.now_ms()
         token = _inside_step.set(call.step.name)
         try:
@@ -180,6 +185,10 @@ class Session:
 
     async def execute_async(self, call: StepCall) -> StepRecord:
         """As `execute`, for a handler that may be a coroutine function."""
+        with logged(step=call.step.name):
+            return await self._executed_async(call)
+
+    async def _executed_async(self, call: StepCall) -> StepRecord:
         started_ms = self.journal.now_ms()
         token = _inside_step.set(call.step.name)
         effect: StepEffect

@@ -13,7 +13,7 @@ from tidegate.clock import Clock
 from tidegate.engine import Engine
 from tidegate.errors import DeadLetterError, RunLeasedError
 from tidegate.manifest import BATCH_SIZE
-from tidegate.message import decode_message
+from tidegate.message import CronMessage, decode_message
 
 logger = logging.getLogger("tidegate.worker")
 
@@ -96,7 +96,10 @@ class Worker:
             )
         except AWS_ERRORS as error:
             raise unavailable("a dead message could not be moved", error) from error
-        logger.error("message dead-lettered", extra={"function_id": function_id, "reason": reason})
+        logger.error(
+            "message dead-lettered",
+            extra={**_ids(record["body"]), "function_id": function_id, "reason": reason},
+        )
 
     def _show_again(self, record: Mapping[str, Any], seconds: int) -> None:
         """Have the message come again after a while instead of after the visibility timeout."""
@@ -111,7 +114,20 @@ class Worker:
 
     def _about(self, record: Mapping[str, Any], error: Exception) -> dict[str, Any]:
         return {
+            **_ids(record["body"]),
             "function_id": self.engine.function.id,
             "message_id": record["messageId"],
             "error": str(error),
         }
+
+
+def _ids(text: str) -> dict[str, str]:
+    """The ids in a message, as far as it has any."""
+    try:
+        message = decode_message(text)
+    except DeadLetterError:
+        return {}
+    if isinstance(message, CronMessage):
+        return {}
+    ids = {"event_id": message.event.internal_id, "request_id": message.origin.request_id}
+    return {name: value for name, value in ids.items() if value}

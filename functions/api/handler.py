@@ -31,6 +31,7 @@ settings = Settings.read(
     "steps_table",
     "waits_table",
     "jobs_table",
+    "keys_table",
     "matcher_queue_url",
     "topic_arn",
     "bucket",

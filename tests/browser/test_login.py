@@ -63,10 +63,10 @@ def test_the_key_opens_the_page_that_one_wanted(closed: Deployed, page: Page) ->
     page.goto("/#/functions")
     page.get_by_label("Signing key").fill(f" {closed.keys.create('signing', 'prod')} ")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Functions")).to_be_visible()
+    expect(page.get_by_role("heading", name="Functions", exact=True)).to_be_visible()
     expect(page.get_by_role("banner")).to_contain_text("env prod")
     page.reload()
-    expect(page.get_by_role("heading", name="Functions")).to_be_visible()
+    expect(page.get_by_role("heading", name="Functions", exact=True)).to_be_visible()
 
 
 def test_the_cookie_is_out_of_reach(
@@ -141,7 +141,7 @@ def test_logging_out_closes_the_page_and_ends_the_session(
     log_in(page, closed, env)
     second = context.new_page()
     second.goto("/#/functions")
-    expect(second.get_by_role("heading", name="Functions")).to_be_visible()
+    expect(second.get_by_role("heading", name="Functions", exact=True)).to_be_visible()
     [cookie] = context.cookies()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("Signing key")).to_be_focused()

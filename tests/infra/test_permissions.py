@@ -8,7 +8,7 @@ import pytest
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 INGEST = {
-    "StorageKeys": {"dynamodb:GetItem"},
+    "StorageKeys": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "StorageDedup": {"dynamodb:PutItem"},
     "StorageEvents": {"dynamodb:BatchWriteItem", "dynamodb:GetItem"},
     "StorageWaits": {"dynamodb:Query"},
@@ -17,7 +17,13 @@ INGEST = {
     "IngestLogs": LOGS,
 }
 REST_API = {
-    "StorageKeys": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"},
+    "StorageKeys": {
+        "dynamodb:DeleteItem",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Scan",
+        "dynamodb:UpdateItem",
+    },
     "StorageDedup": {"dynamodb:PutItem"},
     "StorageWaits": {"dynamodb:Query"},
     "StorageEvents": {"dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:Query"},
@@ -183,18 +189,34 @@ def test_the_schedule_role_is_passed_to_scheduler_only(template: dict[str, Any])
         }
 
 
-def test_only_sessions_are_written_beside_the_keys(template: dict[str, Any]) -> None:
-    writing = [
-        statement
-        for of_role in statements(template).values()
+def test_the_rest_api_alone_makes_and_changes_keys(template: dict[str, Any]) -> None:
+    writing = {
+        (name, *listed(statement["Action"])): statement.get("Condition")
+        for name, of_role in statements(template).items()
         for statement in of_role
         if "StorageKeys" in map(plain, listed(statement["Resource"]))
         and listed(statement["Action"]) != ["dynamodb:GetItem"]
-    ]
-    [statement] = writing
-    assert statement["Condition"] == {
-        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["session#*"]}
     }
+    note = {
+        "ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "last_used_day"]},
+        "StringEqualsIfExists": {"dynamodb:ReturnValues": ["NONE"]},
+    }
+    assert writing == {
+        ("IngestRole", "dynamodb:UpdateItem"): note,
+        ("IngestRole", "dynamodb:PutItem"): leading("environment#*"),
+        ("RestApiRole", "dynamodb:DeleteItem"): leading("session#*"),
+        (
+            "RestApiRole",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Scan",
+            "dynamodb:UpdateItem",
+        ): None,
+    }
+
+
+def leading(pattern: str) -> dict[str, Any]:
+    return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [pattern]}}
 
 
 def test_roles_are_assumed_by_the_service_they_are_for(template: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ LIFETIME_S = 12 * 3_600
 # https://www.rfc-editor.org/rfc/rfc6265#section-4.1.2, and "Cookie Name Prefixes" in RFC 6265bis.
 COOKIE = "__Host-tidegate"
 _ATTRIBUTES = "Path=/; HttpOnly; Secure; SameSite=Strict"
-# The role of the api Lambda may write under this prefix only, and so makes no keys.
+# The role of the api Lambda may delete under this prefix only, and so no key.
 PREFIX = "session#"
 
 

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -89,7 +89,9 @@ class HttpFront:
         try:
             route, name = self._route(scope["path"])
             event = gateway_event(scope, body, route, time.time_ns() // 1_000_000)
-            return http_response(self._invoke(name)(event))
+            response = http_response(self._invoke(name)(event))
+            request_id = ("apigw-requestid", event["requestContext"]["requestId"])
+            return replace(response, headers=[*response.headers, request_id])
         except Exception:
             logger.exception("handler crashed")
             return failure(500, "the handler crashed; the server's log says where")
