@@ -131,14 +131,14 @@ def test_arrows_go_from_row_to_row(window: Window) -> None:
 
 def test_arrows_go_on_where_rows_are_not_drawn_yet(window: Window) -> None:
     window.served.send(
-        [{"name": "harbour/ship.seen", "data": {"number": n}} for n in range(90)],
+        [{"name": "harbour/ship.seen", "data": {"number": n}} for n in range(60)],
         x_inngest_env=window.env,
     )
     page = window.open()
     rows = page.get_by_role("link", name="harbour/ship.seen")
     expect(rows.first).to_be_visible()
     rows.first.focus()
-    for index in range(80):
+    for index in range(50):
         page.keyboard.press("ArrowDown")
         expect(page.locator("tr:focus-within")).to_have_attribute("aria-rowindex", str(index + 3))
     expect(page.locator("tr:focus-within")).to_be_in_viewport()

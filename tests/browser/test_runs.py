@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.harbour import BROKEN
-from tests.browser.pages import Window
+from tests.browser.pages import Watch, Window
 
 
 def send_from_page(page: Page, name: str, data: str) -> None:
@@ -78,8 +78,10 @@ def test_a_sleeping_run_is_cancelled(window: Window) -> None:
 
 
 def test_a_failed_run_is_rerun_once_its_cause_is_mended(
-    window: Window, monkeypatch: pytest.MonkeyPatch
+    window: Window, monkeypatch: pytest.MonkeyPatch, watch: Watch
 ) -> None:
+    # It is recorded when a worker has taken it; the page may be there before.
+    watch.expect_refusals(404)
     monkeypatch.setenv(BROKEN, "yes")
     first = window.run_of(window.send("harbour/ship.inspected"), "Failed")
     page = window.open(f"runs/{first}")
@@ -94,7 +96,10 @@ def test_a_failed_run_is_rerun_once_its_cause_is_mended(
     expect(page.get_by_role("link", name=first)).to_be_visible()
 
 
-def test_a_run_goes_on_from_a_step(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_goes_on_from_a_step(
+    window: Window, monkeypatch: pytest.MonkeyPatch, watch: Watch
+) -> None:
+    watch.expect_refusals(404)
     monkeypatch.setenv(BROKEN, "yes")
     first = window.run_of(window.send("harbour/ship.inspected"), "Failed")
     page = window.open(f"runs/{first}")
@@ -156,7 +161,7 @@ def test_filters_are_in_the_address(window: Window) -> None:
     expect(window.row("harbour-anchor", "Runs")).to_be_visible()
 
 
-def test_an_id_is_found_from_everywhere(window: Window, watch) -> None:
+def test_an_id_is_found_from_everywhere(window: Window, watch: Watch) -> None:
     watch.expect_refusals(404)
     event_id = window.send("harbour/ship.arrived")
     run_id = window.run_of(event_id, "Completed")

@@ -28,7 +28,7 @@ export function Login() {
       ${hasEnded.value && html`<p class="notice" role="alert">Your session has ended. Log in again to go on.</p>`}
       <label for="key">Signing key</label>
       <input id="key" ref=${key} type="password" required autocomplete="current-password" spellcheck=${false} aria-describedby="key-hint" aria-invalid=${fault !== ""} />
-      <p id="key-hint" class="hint">Make one with <code>tidegate keys create --kind signing --stage …</code></p>
+      <p id="key-hint" class="hint">Make one with <code>tidegate keys create --kind signing</code></p>
       <p class="fault" role="alert">${fault}</p>
       <button class="primary" disabled=${isBusy} aria-busy=${isBusy}>Log in</button>
     </form>
