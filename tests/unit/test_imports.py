@@ -193,16 +193,16 @@ def test_the_test_kit_loads_no_aws() -> None:
             "functions.ingest.handler",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            93,
+            94,
         ),
-        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 216),
+        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 217),
         (
             "functions.matcher.handler",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            105,
+            106,
         ),
-        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 239),
+        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 240),
     ],
 )
 def test_a_handler_loads_what_it_needs(
