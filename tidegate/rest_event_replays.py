@@ -16,7 +16,7 @@ from tidegate.rest_body import parse_body
 from tidegate.rest_call import Call, Result
 from tidegate.rest_cancellations import MAX_EXPRESSION_LENGTH, expression_of
 from tidegate.rest_field import text, whole_number
-from tidegate.rest_jobs import JobObject, Jobs
+from tidegate.rest_jobs import JobObject, Jobs, past_time, replayed_function
 from tidegate.rest_operation import operation
 from tidegate.rest_query import PageQuery, moment
 
@@ -99,17 +99,14 @@ class EventReplayEndpoints:
         """Give all events of a time that trigger a function to it, as it is now."""
         body = parse_body(EventReplayBody, call.body)
         function = self._function(body["function_id"], body.get("event_name"))
-        # What comes from now on starts the function by itself.
-        until_ms = min(body.get("until", call.now_ms), call.now_ms)
-        if body["from"] >= until_ms:
-            raise RequestError(400, "from must be earlier than until, and than now")
+        from_ms, until_ms = past_time(body["from"], body.get("until"), call.now_ms)
         job = BulkJob(
             id=random_ulid(call.now_ms),
             env=call.env,
             kind=JobKind.EVENT_REPLAY,
             function_id=function.id,
             app_id=None,
-            from_ms=body["from"],
+            from_ms=from_ms,
             until_ms=until_ms,
             run_statuses=(),
             expression=expression_of(body.get("if")),
@@ -120,9 +117,7 @@ class EventReplayEndpoints:
         return self.jobs.start(job)
 
     def _function(self, function_id: str, event_name: str | None) -> FunctionManifest:
-        function = self.manifest.function(function_id)
-        if function is None:
-            raise RequestError(404, f"Function not found: {function_id}; see /v1/functions")
+        function = replayed_function(self.manifest, function_id)
         if not function.triggers:
             raise RequestError(400, f"function_id: no event triggers {function_id!r}")
         if event_name is not None and not any(one.matches(event_name) for one in function.triggers):

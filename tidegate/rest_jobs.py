@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from tidegate.bulk_job import BulkJob, JobKind, JobStatus
 from tidegate.errors import RequestError
 from tidegate.job_store import JobQueue, JobStore
+from tidegate.manifest import FunctionManifest, Manifest
 from tidegate.rest_call import Call, Result, Time, rfc3339
 from tidegate.rest_operation import Ulid
 from tidegate.rest_query import PageQuery, parse_query
@@ -95,6 +96,32 @@ class Jobs:
         _found(self.store.get(call.env, kind, job_id, call.now_ms), kind)
         job = self.store.end(call.env, kind, job_id, JobStatus.STOPPED, call.now_ms)
         return Result(job_object(_found(job, kind)))
+
+
+def past_time(from_ms: int, until_ms: int | None, now_ms: int) -> tuple[int, int]:
+    """The time that a replay is about; it ends now at the latest.
+
+    What a replay starts belongs to the time from now on, and must not be replayed by it.
+
+    Raises:
+        RequestError: 400, it ends before it begins.
+    """
+    until_ms = now_ms if until_ms is None else min(until_ms, now_ms)
+    if from_ms >= until_ms:
+        raise RequestError(400, "from must be earlier than until, and than now")
+    return from_ms, until_ms
+
+
+def replayed_function(manifest: Manifest, function_id: str) -> FunctionManifest:
+    """The function that a replay is about.
+
+    Raises:
+        RequestError: 404, there is none.
+    """
+    function = manifest.function(function_id)
+    if function is None:
+        raise RequestError(404, f"Function not found: {function_id}; see /v1/functions")
+    return function
 
 
 def job_object(job: BulkJob) -> JobObject:

@@ -8,13 +8,12 @@ from typing import Annotated, NotRequired
 from typing_extensions import TypedDict
 
 from tidegate.bulk_job import BulkJob, JobKind
-from tidegate.errors import RequestError
 from tidegate.ids import random_ulid
 from tidegate.manifest import Manifest
 from tidegate.rest_body import parse_body
 from tidegate.rest_call import Call, Result
 from tidegate.rest_field import some_of, text
-from tidegate.rest_jobs import JobObject, Jobs
+from tidegate.rest_jobs import JobObject, Jobs, past_time, replayed_function
 from tidegate.rest_operation import operation
 from tidegate.rest_query import PageQuery, moment
 from tidegate.run import Status
@@ -80,20 +79,15 @@ class ReplayEndpoints:
     def start_replay(self, call: Call) -> Result:
         """Start all runs of a function again that failed in a time."""
         body = parse_body(ReplayBody, call.body)
-        function = self.manifest.function(body["function_id"])
-        if function is None:
-            raise RequestError(404, f"Function not found: {body['function_id']}; see /v1/functions")
-        # The runs that it starts belong to the time from now on, and must not be replayed by it.
-        until_ms = min(body.get("until", call.now_ms), call.now_ms)
-        if body["from"] >= until_ms:
-            raise RequestError(400, "from must be earlier than until, and than now")
+        function = replayed_function(self.manifest, body["function_id"])
+        from_ms, until_ms = past_time(body["from"], body.get("until"), call.now_ms)
         job = BulkJob(
             id=random_ulid(call.now_ms),
             env=call.env,
             kind=JobKind.REPLAY,
             function_id=function.id,
             app_id=None,
-            from_ms=body["from"],
+            from_ms=from_ms,
             until_ms=until_ms,
             run_statuses=tuple(dict.fromkeys(body["status"])),
             expression=None,
