@@ -26,7 +26,7 @@ _SETTINGS = (
     "runs_table",
     "steps_table",
     "waits_table",
-    "topic_arn",
+    "topic_arns",
     "bucket",
     "manifest",
     "queue_url",

@@ -33,7 +33,7 @@ _SETTINGS = (
     "steps_table",
     "waits_table",
     "jobs_table",
-    "topic_arn",
+    "topic_arns",
     "bucket",
     "manifest",
     "matcher_queue_url",

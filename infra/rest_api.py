@@ -18,7 +18,7 @@ _SETTINGS = (
     "steps_table",
     "jobs_table",
     "keys_table",
-    "topic_arn",
+    "topic_arns",
     "bucket",
     "manifest",
     "matcher_queue_url",

@@ -17,7 +17,7 @@ class Settings:
     Attributes:
         dedup_table, events_table, runs_table, steps_table, waits_table, jobs_table,
             keys_table: names.
-        topic_arn: the topic that events are published to.
+        topic_arns: the topics that events are published to, in the order of the manifest's shards.
         bucket: holds what is too large for a message or an item.
         manifest: path of the manifest file.
         auth: `keys` (event and signing keys are checked) or `open` (any will do).
@@ -37,7 +37,7 @@ class Settings:
     waits_table: str = ""
     jobs_table: str = ""
     keys_table: str = ""
-    topic_arn: str = ""
+    topic_arns: tuple[str, ...] = ()
     bucket: str = ""
     manifest: str = ""
     auth: str = "keys"
@@ -64,12 +64,12 @@ class Settings:
         Raises:
             ConfigurationError: a required variable is missing, or a value makes no sense.
         """
-        values: dict[str, str | int] = {}
+        values: dict[str, str | int | tuple[str, ...]] = {}
         for field in fields(cls):
             text = environment.get(variable(field.name), "")
             if not text:
                 continue
-            values[field.name] = _number(field.name, text) if field.type == "int" else text
+            values[field.name] = _value(field.name, str(field.type), text)
         missing = [variable(name) for name in required if name not in values]
         if missing:
             raise ConfigurationError(f"environment variables are missing: {', '.join(missing)}")
@@ -84,7 +84,7 @@ class Settings:
 
     def environment(self, *names: str) -> dict[str, str]:
         """The environment variables that carry the named fields."""
-        return {variable(name): str(getattr(self, name)) for name in names}
+        return {variable(name): _text(getattr(self, name)) for name in names}
 
     def _check(self) -> None:
         if self.auth not in ("keys", "open"):
@@ -104,6 +104,16 @@ class Settings:
 def variable(field_name: str) -> str:
     """The environment variable of a field."""
     return f"TIDEGATE_{field_name.upper()}"
+
+
+def _value(field_name: str, kind: str, text: str) -> str | int | tuple[str, ...]:
+    if kind == "int":
+        return _number(field_name, text)
+    return tuple(text.split(",")) if kind.startswith("tuple") else text
+
+
+def _text(value: str | int | tuple[str, ...]) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _number(field_name: str, text: str) -> int:

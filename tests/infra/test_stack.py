@@ -290,7 +290,7 @@ def test_ingest_is_told_where_things_are(dev: Template) -> None:
         "TIDEGATE_MANIFEST": "/var/task/manifest.json",
         "TIDEGATE_MAX_REQUEST_BYTES": "524288",
         "TIDEGATE_RETENTION_DAYS": "7",
-        "TIDEGATE_TOPIC_ARN": "Events",
+        "TIDEGATE_TOPIC_ARNS": "Events",
         "TIDEGATE_WAITS_TABLE": "StorageWaits",
     }
 
@@ -307,7 +307,7 @@ def test_the_matcher_is_told_where_things_are(dev: Template) -> None:
         "TIDEGATE_RETENTION_DAYS": "7",
         "TIDEGATE_RUNS_TABLE": "StorageRuns",
         "TIDEGATE_STEPS_TABLE": "StorageSteps",
-        "TIDEGATE_TOPIC_ARN": "Events",
+        "TIDEGATE_TOPIC_ARNS": "Events",
         "TIDEGATE_WAITS_TABLE": "StorageWaits",
     }
 
@@ -331,7 +331,7 @@ def test_the_rest_api_is_told_where_things_are(dev: Template) -> None:
         "TIDEGATE_RETENTION_DAYS": "7",
         "TIDEGATE_RUNS_TABLE": "StorageRuns",
         "TIDEGATE_STEPS_TABLE": "StorageSteps",
-        "TIDEGATE_TOPIC_ARN": "Events",
+        "TIDEGATE_TOPIC_ARNS": "Events",
     }
 
 
@@ -354,7 +354,7 @@ def test_a_worker_is_told_its_function_and_its_queues(dev: Template) -> None:
         "TIDEGATE_STEPS_TABLE": "StorageSteps",
         "TIDEGATE_SCHEDULE_GROUP": "SchedulesGroup",
         "TIDEGATE_SCHEDULE_ROLE_ARN": "SchedulesRole.Arn",
-        "TIDEGATE_TOPIC_ARN": "Events",
+        "TIDEGATE_TOPIC_ARNS": "Events",
         "TIDEGATE_WAITS_TABLE": "StorageWaits",
     }
 
