@@ -13,12 +13,6 @@ from tidegate.manifest import Manifest
 from tidegate.settings import MAX_REQUEST_BYTES
 
 PRODUCTION = "production"
-# A stack has up to 500 resources, a function is eleven of them; see
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-MAX_FUNCTIONS = 40
-FUNCTION_RESOURCES = 11
-# What functions and the schedules of their crons may be together; the rest is what all share.
-MAX_FUNCTION_RESOURCES = 455
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # It becomes part of the stack's name; CloudFormation cuts what it derives from that to length.
@@ -37,6 +31,7 @@ class Config:
         retention_days: how long events and runs are kept, 2 to 3650 days.
         max_request_bytes: the largest request body, 1024 to 5 MiB.
         log_level: what the Lambdas log.
+        placement: the file that says in which stack each function is.
     """
 
     stage: str = "dev"
@@ -45,6 +40,7 @@ class Config:
     retention_days: int = 30
     max_request_bytes: int = 512 * 1024
     log_level: str = "INFO"
+    placement: str = "placement.json"
 
     @classmethod
     def read(cls, context: Callable[[str], Any]) -> Config:
@@ -65,6 +61,7 @@ class Config:
                 context, "max_request_bytes", cls.max_request_bytes, 1024, MAX_REQUEST_BYTES
             ),
             log_level=_log_level(context),
+            placement=_path(context, "placement", cls.placement),
         )
 
     @property
@@ -76,8 +73,7 @@ class Config:
         """The manifest of the functions that the modules register.
 
         Raises:
-            ConfigurationError: a module does not exist, or the functions are none or too many, or
-            their crons are.
+            ConfigurationError: a module does not exist, or registers no function.
         """
         try:
             registry.load(self.functions)
@@ -86,23 +82,7 @@ class Config:
         functions = registry.registered()
         if not functions:
             raise _wrong("functions", ",".join(self.functions), "no function is registered there")
-        if len(functions) > MAX_FUNCTIONS:
-            raise _wrong(
-                "functions",
-                ",".join(self.functions),
-                f"{len(functions)} functions are registered; a stack holds {MAX_FUNCTIONS}",
-            )
-        manifest = Manifest.of(functions, timeout_s=self.function_timeout)
-        schedules = sum(len(cron.schedules) for f in manifest.functions for cron in f.crons)
-        possible = MAX_FUNCTION_RESOURCES - FUNCTION_RESOURCES * len(functions)
-        if schedules > possible:
-            raise _wrong(
-                "functions",
-                ",".join(self.functions),
-                f"the crons need {schedules} schedules; beside {len(functions)} functions a stack "
-                f"holds {possible}",
-            )
-        return manifest
+        return Manifest.of(functions, timeout_s=self.function_timeout)
 
 
 def _wrong(key: str, value: object, why: str) -> ConfigurationError:
@@ -140,6 +120,15 @@ def _number(
     if not lowest <= int(value) <= highest:
         raise _wrong(key, value, f"it lies between {lowest} and {highest}")
     return int(value)
+
+
+def _path(context: Callable[[str], Any], key: str, default: str) -> str:
+    value = context(key)
+    if value is None:
+        return default
+    if not isinstance(value, str) or not value.endswith(".json"):
+        raise _wrong(key, value, "name a file that ends in .json")
+    return value
 
 
 def _log_level(context: Callable[[str], Any]) -> str:

@@ -84,7 +84,8 @@ class FunctionWorker(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
-        subscribe(self, permissions.topic, self.queue, self.dead_letters, function.filter_policy)
+        topic = permissions.topics[function.shard]
+        subscribe(self, topic, self.queue, self.dead_letters, function.filter_policy)
         permissions.schedules.may_send_to(self.queue, self.dead_letters)
         CronSchedules(
             self,

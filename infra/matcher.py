@@ -16,6 +16,7 @@ from infra.config import Config
 from infra.handler_lambda import HandlerLambda
 from infra.permissions import Permissions
 from infra.subscription import RETENTION, subscribe
+from tidegate.bus import FIRST_SHARD
 from tidegate.manifest import (
     BATCH_SIZE,
     MATCHER_FILTER,
@@ -77,7 +78,7 @@ class Matcher(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
         )
-        subscribe(self, permissions.topic, self.queue, dead_letters, MATCHER_FILTER)
+        subscribe(self, permissions.topics[FIRST_SHARD], self.queue, dead_letters, MATCHER_FILTER)
         QueueAlarms(
             self,
             "Alarms",

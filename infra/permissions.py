@@ -6,6 +6,7 @@ objects of its bucket, the schedules of its group, the streams of a log group.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_cdk import aws_iam as iam
@@ -26,12 +27,12 @@ class Permissions:
 
     Args:
         storage: the tables and the bucket.
-        topic: the topic that events are published to.
+        topics: the topics that events are published to, by shard.
         schedules: what wakes functions after long delays.
     """
 
     storage: Storage
-    topic: sns.Topic
+    topics: Sequence[sns.ITopic]
     schedules: Schedules
 
     def ingest(self) -> list[iam.PolicyStatement]:
@@ -111,7 +112,9 @@ class Permissions:
 
     def _publish(self) -> iam.PolicyStatement:
         # This is the permission for PublishBatch too.
-        return _allow(self.topic.topic_arn, "sns:Publish")
+        return iam.PolicyStatement(
+            actions=["sns:Publish"], resources=[topic.topic_arn for topic in self.topics]
+        )
 
     def _pass_schedule_role(self) -> iam.PolicyStatement:
         statement = _allow(self.schedules.role.role_arn, "iam:PassRole")

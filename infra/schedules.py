@@ -17,14 +17,18 @@ class Schedules(Construct):
         schedule_arns: matches every schedule of the group.
         role: assumed by Scheduler for schedules of this group only; see
             https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
+
+    Args:
+        group_name: a group that is there already; without it there will be one.
     """
 
-    def __init__(self, scope: Construct, construct_id: str) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, group_name: str | None = None
+    ) -> None:
         super().__init__(scope, construct_id)
         stack = Stack.of(self)
-        group = scheduler.CfnScheduleGroup(self, "Group")
-        self.group_name = group.ref
-        self.schedule_arns = _arn(stack, "schedule", f"{group.ref}/*")
+        self.group_name = group_name or scheduler.CfnScheduleGroup(self, "Group").ref
+        self.schedule_arns = _arn(stack, "schedule", f"{self.group_name}/*")
         self.role = iam.Role(
             self,
             "Role",
@@ -34,7 +38,7 @@ class Schedules(Construct):
                 conditions={
                     "StringEquals": {
                         "aws:SourceAccount": stack.account,
-                        "aws:SourceArn": _arn(stack, "schedule-group", group.ref),
+                        "aws:SourceArn": _arn(stack, "schedule-group", self.group_name),
                     }
                 },
             ),

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.config import Config
-from infra.function_worker import FunctionWorker
+from infra.function_stack import FunctionStack, TopicStack, add_functions
 from infra.handler_lambda import REQUEST_TIMEOUT_S, HandlerLambda
 from infra.http_api import HttpApi
 from infra.lambda_code import MANIFEST_PATH, lambda_code
 from infra.matcher import Matcher
 from infra.permissions import Permissions
+from infra.placement import Placement, place, sharded
 from infra.rest_api import rest_api
 from infra.schedules import Schedules
 from infra.storage import Storage
-from tidegate.manifest import Manifest
+from tidegate.manifest import FunctionManifest, Manifest
 from tidegate.settings import Settings
 
 
@@ -29,18 +33,28 @@ class TidegateStack(Stack):
     Args:
         config: the choices for the stage.
         manifest: its functions.
+        placed: the stack of each function; without it they are placed as those of a new stage.
     """
 
-    def __init__(self, scope: Construct, *, config: Config, manifest: Manifest) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        config: Config,
+        manifest: Manifest,
+        placed: Placement | None = None,
+    ) -> None:
         name = f"Tidegate-{config.stage}"
         super().__init__(scope, name, stack_name=name, description=f"Tidegate, {config.stage}")
+        placed = place(manifest) if placed is None else placed
+        manifest = sharded(manifest, placed)
         storage = Storage(self, "Storage", config=config)
-        topic = sns.Topic(self, "Events", enforce_ssl=True)
+        topics = self._topics(manifest.shards)
         schedules = Schedules(self, "Schedules")
-        permissions = Permissions(storage, topic, schedules)
+        permissions = Permissions(storage, topics, schedules)
         code = lambda_code(manifest, config.functions)
         matcher = Matcher(self, "Waits", config=config, permissions=permissions)
-        settings = _settings(config, storage, topic, schedules, matcher)
+        settings = _settings(config, storage, topics, schedules, matcher)
         matcher.run(code, settings)
         api = HttpApi(
             self,
@@ -51,22 +65,27 @@ class TidegateStack(Stack):
                 "api": rest_api(self, config, code, settings, permissions, matcher.queue),
             },
         )
-        for function in manifest.functions:
-            FunctionWorker(
-                self,
-                f"Function-{function.id}",
-                function=function,
-                config=config,
-                code=code,
-                settings=settings,
-                permissions=permissions,
-                matcher=matcher.queue,
-            )
+        for number, functions in _by_stack(manifest, placed).items():
+            shared: Any = {
+                "manifest": manifest,
+                "config": config,
+                "settings": settings,
+                "permissions": permissions,
+                "matcher": matcher.queue,
+            }
+            if number == 0:
+                add_functions(self, functions, **shared)
+            else:
+                FunctionStack(self, f"Functions{number}", functions, **shared)
         CfnOutput(self, "Url", value=api.url, description="Where events are sent")
         CfnOutput(
             self, "KeysTable", value=settings.keys_table, description="Event and signing keys"
         )
         CfnOutput(self, "Bucket", value=settings.bucket, description="Payloads of large events")
+
+    def _topics(self, shards: int) -> list[sns.Topic]:
+        first = sns.Topic(self, "Events", enforce_ssl=True)
+        return [first, *(TopicStack(self, "Topics", shards).topics if shards > 1 else ())]
 
     def _ingest(
         self, config: Config, code: lambda_.Code, settings: Settings, permissions: Permissions
@@ -95,8 +114,19 @@ class TidegateStack(Stack):
         ).function
 
 
+def _by_stack(manifest: Manifest, placed: Placement) -> dict[int, list[FunctionManifest]]:
+    found: dict[int, list[FunctionManifest]] = {}
+    for function in manifest.functions:
+        found.setdefault(placed[function.id], []).append(function)
+    return found
+
+
 def _settings(
-    config: Config, storage: Storage, topic: sns.Topic, schedules: Schedules, matcher: Matcher
+    config: Config,
+    storage: Storage,
+    topics: Sequence[sns.Topic],
+    schedules: Schedules,
+    matcher: Matcher,
 ) -> Settings:
     """Where the stage's resources are; each Lambda is told the part that it needs."""
     return Settings(
@@ -107,7 +137,7 @@ def _settings(
         waits_table=storage.tables["waits"].table_name,
         jobs_table=storage.tables["jobs"].table_name,
         keys_table=storage.tables["keys"].table_name,
-        topic_arns=(topic.topic_arn,),
+        topic_arns=tuple(topic.topic_arn for topic in topics),
         bucket=storage.bucket.bucket_name,
         manifest=MANIFEST_PATH,
         auth="keys",

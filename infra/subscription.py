@@ -17,7 +17,7 @@ RETENTION = Duration.days(14)
 
 def subscribe(
     scope: Construct,
-    topic: sns.Topic,
+    topic: sns.ITopic,
     queue: sqs.Queue,
     dead_letters: sqs.Queue,
     filter_policy: Mapping[str, Any],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from template_resources import properties
 
-from infra.config import FUNCTION_RESOURCES, MAX_FUNCTION_RESOURCES, MAX_FUNCTIONS
+from infra.placement import FUNCTION_RESOURCES, MOST_RESOURCES
 from tidegate.manifest import BATCH_SIZE, HANDLERS, ROUTES, FunctionManifest, Manifest
 from tidegate.wait import LOOK_AGAIN_S
 
@@ -426,13 +426,12 @@ def test_as_many_functions_as_are_allowed_fit_into_a_stack(
     per_function = sum(name.startswith("Functionwarehousereserve") for name in names)
     rest = sum(not name.startswith("Functionwarehouse") for name in names)
     assert per_function == FUNCTION_RESOURCES
-    assert MAX_FUNCTIONS * per_function <= MAX_FUNCTION_RESOURCES
-    assert rest + MAX_FUNCTION_RESOURCES <= 500
+    assert rest + MOST_RESOURCES <= 500
     size = len(json.dumps(template, indent=1))
     shared = {k: v for k, v in template["Resources"].items() if not k.startswith("Function")}
     shared_size = len(json.dumps(template | {"Resources": shared}, indent=1))
     size_per_function = (size - shared_size) / len(manifest.functions)
-    assert shared_size + MAX_FUNCTIONS * size_per_function <= 1_000_000
+    assert shared_size + MOST_RESOURCES / FUNCTION_RESOURCES * size_per_function <= 1_000_000
 
 
 # --- stages ---------------------------------------------------------------------------------------
