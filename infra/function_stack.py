@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from aws_cdk import NestedStack, Stack
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.alarms import Alarms
 from infra.config import Config
 from infra.function_worker import FunctionWorker
 from infra.lambda_code import lambda_code
@@ -27,6 +29,7 @@ def add_functions(
     config: Config,
     settings: Settings,
     permissions: Permissions,
+    alarms: Alarms,
     matcher: sqs.Queue,
 ) -> None:
     """Make workers for functions in a stack.
@@ -38,6 +41,7 @@ def add_functions(
         config: the choices for the stage.
         settings: where the stage's resources are.
         permissions: what the workers' roles may do.
+        alarms: makes those on their queues.
         matcher: the queue where workers ask for looks at past events.
     """
     code = lambda_code(manifest, config.functions)
@@ -50,6 +54,7 @@ def add_functions(
             code=code,
             settings=settings,
             permissions=permissions,
+            alarms=alarms,
             matcher=matcher,
         )
 
@@ -70,10 +75,16 @@ class FunctionStack(NestedStack):
         config: Config,
         settings: Settings,
         permissions: Permissions,
+        alarms: Alarms,
         matcher: sqs.Queue,
     ) -> None:
         super().__init__(scope, construct_id, description=f"{len(functions)} functions")
-        schedules = Schedules(self, "Schedules", group_name=permissions.schedules.group_name)
+        schedules = Schedules(
+            self,
+            "Schedules",
+            key=permissions.key,
+            group_name=permissions.schedules.group_name,
+        )
         add_functions(
             self,
             functions,
@@ -81,6 +92,7 @@ class FunctionStack(NestedStack):
             config=config,
             settings=replace(settings, schedule_role_arn=schedules.role.role_arn),
             permissions=replace(permissions, schedules=schedules),
+            alarms=alarms,
             matcher=matcher,
         )
 
@@ -90,10 +102,17 @@ class TopicStack(NestedStack):
 
     Attributes:
         topics: of the shards from 1 on.
+
+    Args:
+        shards: how many there are, with the first one.
+        key: what they are encrypted with, if with a customer's key.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, shards: int) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, shards: int, key: kms.IKey | None
+    ) -> None:
         super().__init__(scope, construct_id, description="Topics")
         self.topics = [
-            sns.Topic(self, f"Events{shard}", enforce_ssl=True) for shard in range(1, shards)
+            sns.Topic(self, f"Events{shard}", enforce_ssl=True, master_key=key)
+            for shard in range(1, shards)
         ]

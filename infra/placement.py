@@ -78,6 +78,14 @@ def sharded(manifest: Manifest, placed: Placement) -> Manifest:
     )
 
 
+def by_stack(manifest: Manifest, placed: Placement) -> dict[int, list[FunctionManifest]]:
+    """The functions of each stack."""
+    found: dict[int, list[FunctionManifest]] = {}
+    for function in manifest.functions:
+        found.setdefault(placed[function.id], []).append(function)
+    return found
+
+
 def read(path: Path) -> dict[str, int] | None:
     """The placement in a file; None when there is no such file.
 
@@ -120,10 +128,7 @@ def _has_room(used: int, weight: int) -> bool:
 
 
 def _check(manifest: Manifest, placed: Placement) -> None:
-    there: dict[int, list[FunctionManifest]] = {}
-    for function in manifest.functions:
-        there.setdefault(placed[function.id], []).append(function)
-    for stack, functions in sorted(there.items()):
+    for stack, functions in sorted(by_stack(manifest, placed).items()):
         total = sum(map(resources, functions))
         if total > MOST_RESOURCES:
             raise ConfigurationError(

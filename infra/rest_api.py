@@ -56,4 +56,5 @@ def rest_api(
         timeout_s=REQUEST_TIMEOUT_S,
         environment=settings.environment(*_SETTINGS),
         permissions=permissions.api(matcher),
+        key=permissions.key,
     ).function

@@ -6,22 +6,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from infra.alarm_topic import alarm_topic
+from infra.alarms import Alarms
 from infra.config import Config
+from infra.dashboard import dashboard
+from infra.encryption import key_of
 from infra.function_stack import FunctionStack, TopicStack, add_functions
 from infra.handler_lambda import REQUEST_TIMEOUT_S, HandlerLambda
 from infra.http_api import HttpApi
 from infra.lambda_code import MANIFEST_PATH, lambda_code
 from infra.matcher import Matcher
 from infra.permissions import Permissions
-from infra.placement import Placement, place, sharded
+from infra.placement import Placement, by_stack, place, sharded
 from infra.rest_api import rest_api
 from infra.schedules import Schedules
 from infra.storage import Storage
-from tidegate.manifest import FunctionManifest, Manifest
+from tidegate.manifest import Manifest
 from tidegate.settings import Settings
 
 
@@ -45,32 +50,49 @@ class TidegateStack(Stack):
         placed: Placement | None = None,
     ) -> None:
         name = f"Tidegate-{config.stage}"
-        super().__init__(scope, name, stack_name=name, description=f"Tidegate, {config.stage}")
+        super().__init__(
+            scope,
+            name,
+            stack_name=name,
+            description=f"Tidegate, {config.stage}",
+            termination_protection=config.is_production,
+        )
         placed = place(manifest) if placed is None else placed
         manifest = sharded(manifest, placed)
-        storage = Storage(self, "Storage", config=config)
-        topics = self._topics(manifest.shards)
-        schedules = Schedules(self, "Schedules")
-        permissions = Permissions(storage, topics, schedules)
+        key = key_of(self, config)
+        alarms = Alarms(config, alarm_topic(self, config, key))
+        storage = Storage(self, "Storage", config=config, key=key)
+        topics = self._topics(manifest.shards, key)
+        schedules = Schedules(self, "Schedules", key=key)
+        permissions = Permissions(storage, topics, schedules, key)
         code = lambda_code(manifest, config.functions)
-        matcher = Matcher(self, "Waits", config=config, permissions=permissions)
+        matcher = Matcher(self, "Waits", config=config, permissions=permissions, alarms=alarms)
         settings = _settings(config, storage, topics, schedules, matcher)
         matcher.run(code, settings)
+        handlers = {
+            "ingest": self._ingest(config, code, settings, permissions),
+            "api": rest_api(self, config, code, settings, permissions, matcher.queue),
+        }
         api = HttpApi(
             self,
             "Http",
             name=name,
-            handlers={
-                "ingest": self._ingest(config, code, settings, permissions),
-                "api": rest_api(self, config, code, settings, permissions, matcher.queue),
-            },
+            config=config,
+            key=key,
+            handlers=handlers,
         )
-        for number, functions in _by_stack(manifest, placed).items():
+        for handler, function in handlers.items():
+            alarms.of_lambda(Construct(self, f"{handler}Alarms"), name=handler, function=function)
+        alarms.of_stage(self, api_id=api.api_id)
+        if config.has_dashboard:
+            dashboard(self, name=name, api_id=api.api_id)
+        for number, functions in by_stack(manifest, placed).items():
             shared: Any = {
                 "manifest": manifest,
                 "config": config,
                 "settings": settings,
                 "permissions": permissions,
+                "alarms": alarms,
                 "matcher": matcher.queue,
             }
             if number == 0:
@@ -83,9 +105,11 @@ class TidegateStack(Stack):
         )
         CfnOutput(self, "Bucket", value=settings.bucket, description="Payloads of large events")
 
-    def _topics(self, shards: int) -> list[sns.Topic]:
-        first = sns.Topic(self, "Events", enforce_ssl=True)
-        return [first, *(TopicStack(self, "Topics", shards).topics if shards > 1 else ())]
+    def _topics(self, shards: int, key: kms.IKey | None) -> list[sns.Topic]:
+        first = sns.Topic(self, "Events", enforce_ssl=True, master_key=key)
+        if shards == 1:
+            return [first]
+        return [first, *TopicStack(self, "Topics", shards=shards, key=key).topics]
 
     def _ingest(
         self, config: Config, code: lambda_.Code, settings: Settings, permissions: Permissions
@@ -111,14 +135,8 @@ class TidegateStack(Stack):
                 "retention_days",
             ),
             permissions=permissions.ingest(),
+            key=permissions.key,
         ).function
-
-
-def _by_stack(manifest: Manifest, placed: Placement) -> dict[int, list[FunctionManifest]]:
-    found: dict[int, list[FunctionManifest]] = {}
-    for function in manifest.functions:
-        found.setdefault(placed[function.id], []).append(function)
-    return found
 
 
 def _settings(
@@ -146,4 +164,5 @@ def _settings(
         matcher_queue_url=matcher.queue.queue_url,
         schedule_group=schedules.group_name,
         schedule_role_arn=schedules.role.role_arn,
+        schedule_key_arn=schedules.key.key_arn if schedules.key else "",
     )

@@ -28,6 +28,7 @@ class Settings:
         queue_url, queue_arn, dead_letter_url, dead_letter_arn: a worker's own queues.
         matcher_queue_url: the queue of the matcher.
         schedule_group, schedule_role_arn: for delays beyond what SQS can do.
+        schedule_key_arn: the KMS key of schedules, if it is not AWS's own.
     """
 
     dedup_table: str = ""
@@ -52,6 +53,7 @@ class Settings:
     matcher_queue_url: str = ""
     schedule_group: str = ""
     schedule_role_arn: str = ""
+    schedule_key_arn: str = ""
 
     @classmethod
     def read(cls, environment: Mapping[str, str], *required: str) -> Settings:

@@ -15,6 +15,7 @@ from tidegate.errors import ConfigurationError
 from tidegate.settings import Settings, variable
 
 ROOT = Path(__file__).resolve().parents[2]
+KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 WAREHOUSE = "tests/infra/apps/warehouse.py"
 
 
@@ -46,6 +47,12 @@ def test_values_from_the_command_line_are_text() -> None:
         retention_days="7",
         max_request_bytes="1048576",
         log_level="DEBUG",
+        requests_per_second="50",
+        encryption=KEY_ARN,
+        alarms="all",
+        alarms_to="on-call@example.com",
+        dashboard="yes",
+        tracing="on",
         placement="stacks/of-functions.json",
     )
     assert config == Config(
@@ -55,6 +62,12 @@ def test_values_from_the_command_line_are_text() -> None:
         retention_days=7,
         max_request_bytes=1_048_576,
         log_level="DEBUG",
+        requests_per_second=50,
+        encryption=KEY_ARN,
+        alarms="all",
+        alarms_to="on-call@example.com",
+        dashboard="yes",
+        tracing="on",
         placement="stacks/of-functions.json",
     )
 
@@ -84,6 +97,15 @@ def test_values_in_cdk_json_may_be_numbers() -> None:
         ("max_request_bytes", "-2000"),
         ("log_level", "verbose"),
         ("placement", "stacks.yaml"),
+        ("requests_per_second", "0"),
+        ("requests_per_second", "10001"),
+        ("encryption", "customer"),
+        ("encryption", "arn:aws:kms:us-east-1:123456789012:alias/mine"),
+        ("alarms", "some"),
+        ("alarms_to", "on-call"),
+        ("alarms_to", "arn:aws:sqs:us-east-1:123456789012:on-call"),
+        ("dashboard", "true"),
+        ("tracing", "active"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_its_key(key: str, value: object) -> None:

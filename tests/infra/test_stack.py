@@ -229,7 +229,8 @@ def test_only_who_reads_a_queue_may_send_itself_messages_without_end(dev: Templa
 def test_alarms_watch_dead_letters_and_age(dev: Template, manifest: Manifest) -> None:
     watched = {
         (alarm["MetricName"], alarm["Dimensions"][0]["Value"]["Fn::GetAtt"][0]): alarm
-        for alarm in properties(dev, "AWS::CloudWatch::Alarm").values()
+        for name, alarm in properties(dev, "AWS::CloudWatch::Alarm").items()
+        if not name.startswith("StageAlarms")
     }
     assert len(watched) == 2 * len(manifest.functions) + 2, "two more for the matcher"
     for function in manifest.functions:
@@ -275,6 +276,8 @@ def test_logs_have_a_retention(dev: Template) -> None:
         function["LoggingConfig"]["LogGroup"]["Ref"]
         for function in properties(dev, "AWS::Lambda::Function").values()
     }
+    [stage] = properties(dev, "AWS::ApiGatewayV2::Stage").values()
+    used.add(stage["AccessLogSettings"]["DestinationArn"]["Fn::GetAtt"][0])
     assert used == set(groups)
 
 
