@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test bench lint types unit synth snapshot deploy lock audit clean
+.PHONY: help dev test bench lint types unit synth snapshot openapi vendor deploy lock audit clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ lint: .stamps/test  ## ruff: style and format
 types: .stamps/test  ## mypy, strict
 	$(BIN)/mypy
 
-unit: .stamps/test .stamps/node  ## all tests
+unit: .stamps/test .stamps/node .stamps/chromium  ## all tests
 	$(BIN)/pytest
 
 synth: .stamps/test .stamps/node  ## the stack's template, in cdk.out
@@ -36,6 +36,12 @@ synth: .stamps/test .stamps/node  ## the stack's template, in cdk.out
 
 snapshot: .stamps/test  ## accept the template as it is now
 	TIDEGATE_UPDATE_SNAPSHOT=1 $(BIN)/pytest tests/infra/test_template.py
+
+openapi: .stamps/test  ## write the REST API's description, tidegate/openapi.json
+	$(BIN)/python -m tidegate.openapi
+
+vendor: .stamps/test .stamps/node  ## take the dashboard's libraries from their npm packages
+	$(BIN)/python -m tidegate.local.vendor
 
 deploy: .stamps/test .stamps/node  ## deploy the stage STAGE into the AWS account of the environment
 	$(BIN)/npx --no-install cdk deploy -c stage=$(or $(STAGE),dev)
@@ -78,6 +84,10 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-header --no-
 .stamps/node: .stamps/test package-lock.json
 	@$(BIN)/npm ci --silent --no-audit --no-fund
 	@touch $@
+
+# What tests the dashboard in a browser: without one these tests are skipped, but not in CI.
+.stamps/chromium: .stamps/test
+	@$(BIN)/python -m tests.browser.chromium && touch $@ || test "$(CI)" != true
 
 clean:  ## remove everything that was installed or made
 	rm -rf .venv .stamps .build cdk.out node_modules

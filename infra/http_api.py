@@ -80,7 +80,7 @@ class HttpApi(Construct):
         for path, handler in ROUTES:
             apigateway.HttpRoute(
                 self,
-                f"{handler.capitalize()}Route",
+                _construct_id(path, handler),
                 http_api=api,
                 route_key=_route_key(path),
                 integration=HttpLambdaIntegration(
@@ -104,6 +104,12 @@ class HttpApi(Construct):
             destination_arn=access_logs.log_group_arn,
             format=json.dumps({name: f"$context.{value}" for name, value in ACCESS_LOG.items()}),
         )
+
+
+def _construct_id(path: str, handler: str) -> str:
+    """Never to be changed: a route that is renamed collides with itself in a deployment."""
+    names = {"/": "Page", "/dashboard/{proxy+}": "Dashboard"}
+    return f"{names.get(path, handler.capitalize())}Route"
 
 
 def _route_key(path: str) -> apigateway.HttpRouteKey:

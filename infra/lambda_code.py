@@ -39,7 +39,15 @@ MANIFEST = "manifest.json"
 MANIFEST_PATH = f"/var/task/{MANIFEST}"
 
 _PACKAGES = ("tidegate", "functions")
-_DEVELOPMENT_ONLY = ("local", "testing", "cli.py", "*_cli.py")
+_DEVELOPMENT_ONLY = (
+    "local",
+    "testing",
+    "commands",
+    "cli.py",
+    "*_cli.py",
+    "openapi.py",
+    "openapi_examples.py",
+)
 
 
 def lambda_code(manifest: Manifest, modules: Iterable[str]) -> lambda_.Code:

@@ -19,6 +19,8 @@ from aws_cdk import aws_sqs as sqs
 from infra.encryption import use_key
 from infra.schedules import Schedules
 from infra.storage import Storage
+from tidegate.dashboard.session import PREFIX as SESSION_PREFIX
+from tidegate.environments import PREFIX as ENVIRONMENT_PREFIX
 
 # What an event source mapping does with a queue.
 _CONSUME = ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
@@ -44,6 +46,8 @@ class Permissions:
         """To accept events: key, deduplication, store, publish."""
         return [
             self._table("keys", "GetItem"),
+            self._note_use_of_keys(),
+            self._write_keys(f"{ENVIRONMENT_PREFIX}*", "PutItem"),
             self._table("dedup", "PutItem"),
             self._table("events", "BatchWriteItem", "GetItem"),
             self._table("waits", "Query"),
@@ -53,9 +57,12 @@ class Permissions:
         ]
 
     def api(self, matcher: sqs.Queue) -> list[iam.PolicyStatement]:
-        """To answer what happened, and to start and cancel runs."""
+        """To answer what happened, take events in, start and cancel runs, and look after keys."""
         return [
-            self._table("keys", "GetItem"),
+            self._table("keys", "GetItem", "PutItem", "Scan", "UpdateItem"),
+            self._write_keys(f"{SESSION_PREFIX}*", "DeleteItem"),
+            self._table("dedup", "PutItem"),
+            self._table("waits", "Query"),
             self._table("events", "BatchWriteItem", "GetItem", "Query"),
             self._table("runs", "BatchGetItem", "GetItem", "Query", "UpdateItem"),
             self._table("steps", "BatchWriteItem", "Query"),
@@ -118,6 +125,22 @@ class Permissions:
         # Who may not list a bucket is told "access denied" of an object that is gone, see
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         return _allow(self.storage.bucket.bucket_arn, "s3:ListBucket")
+
+    def _write_keys(self, pattern: str, *actions: str) -> iam.PolicyStatement:
+        # Sessions and environments are kept beside the keys, which this lets nobody touch.
+        statement = self._table("keys", *actions)
+        statement.add_condition("ForAllValues:StringLike", {"dynamodb:LeadingKeys": [pattern]})
+        return statement
+
+    def _note_use_of_keys(self) -> iam.PolicyStatement:
+        # This attribute alone: no role can lift a revocation, or widen what a key may do. See
+        # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+        statement = self._table("keys", "UpdateItem")
+        statement.add_condition(
+            "ForAllValues:StringEquals", {"dynamodb:Attributes": ["pk", "last_used_day"]}
+        )
+        statement.add_condition("StringEqualsIfExists", {"dynamodb:ReturnValues": ["NONE"]})
+        return statement
 
     def _publish(self) -> iam.PolicyStatement:
         # This is the permission for PublishBatch too.

@@ -1,4 +1,4 @@
-"""The Lambda of the REST API."""
+"""The Lambda of the REST API and of the dashboard."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from tidegate.settings import Settings
 
 # What its handler is told.
 _SETTINGS = (
+    "dedup_table",
     "events_table",
     "runs_table",
     "steps_table",
+    "waits_table",
     "jobs_table",
     "keys_table",
     "topic_arns",

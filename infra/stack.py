@@ -103,6 +103,12 @@ class TidegateStack(Stack):
         CfnOutput(
             self, "KeysTable", value=settings.keys_table, description="Event and signing keys"
         )
+        CfnOutput(
+            self,
+            "FirstKey",
+            value=f"tidegate keys create --stage {config.stage}",
+            description="Prints a first event key; nothing is let in without one",
+        )
         CfnOutput(self, "Bucket", value=settings.bucket, description="Payloads of large events")
 
     def _topics(self, shards: int, key: kms.IKey | None) -> list[sns.Topic]:

@@ -16,17 +16,19 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler import Response as HttpResponse
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 
+from tidegate.caller import Callers
 from tidegate.cancelling import Canceller
 from tidegate.clock import Clock
 from tidegate.encoding import encode
 from tidegate.errors import PlatformError, RequestError
 from tidegate.event_store import EventStore
-from tidegate.http import Request, Response, bearer_token
-from tidegate.key import Keys
+from tidegate.http import Request, Response
 from tidegate.manifest import Manifest
 from tidegate.rest_call import Call, Endpoint, Routes, rfc3339
+from tidegate.rest_document import DocumentEndpoints
 from tidegate.rest_events import EventEndpoints
 from tidegate.rest_functions import FunctionEndpoints
+from tidegate.rest_operation import OPERATIONS, routes_of
 from tidegate.rest_run_jobs import RunJobEndpoints
 from tidegate.rest_run_list import RunListEndpoints
 from tidegate.rest_runs import RunEndpoints
@@ -40,7 +42,8 @@ from tidegate.tracing import Origin, came_from
 
 logger = logging.getLogger("tidegate.api")
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+_OPEN_PATHS = [found.path for found in OPERATIONS if found.is_open]
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 6 MB, and some are
 # needed for the headers. The body is a JSON string within the answer's JSON.
@@ -58,7 +61,7 @@ class Api:
     """Answers the requests of the REST API.
 
     Args:
-        keys: who may look.
+        callers: who may ask.
         events: the events.
         runs: the runs.
         steps: their steps.
@@ -67,11 +70,14 @@ class Api:
         clock: the time.
         acting: the resources that start or change something.
         max_body_bytes: the largest body of a request, in bytes.
+
+    Attributes:
+        paths: what it answers, with variable parts as `<name>`.
     """
 
     def __init__(
         self,
-        keys: Keys,
+        callers: Callers,
         events: EventStore,
         runs: RunStore,
         steps: StepStore,
@@ -81,21 +87,24 @@ class Api:
         acting: Sequence[Routes] = (),
         max_body_bytes: int = MAX_REQUEST_BYTES,
     ) -> None:
-        self._keys = keys
+        self._callers = callers
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         event_endpoints = EventEndpoints(events)
-        self._resolver = self._resolver_of(
-            event_endpoints.routes(),
-            RunListEndpoints(runs).routes(),
-            RunEndpoints(runs, canceller, event_endpoints, manifest).routes(),
-            StepEndpoints(runs, steps).routes(),
-            TimelineEndpoints(runs, steps, events).routes(),
-            RunJobEndpoints(runs, steps).routes(),
-            FunctionEndpoints(manifest).routes(),
-            StatsEndpoints(runs, manifest).routes(),
-            *acting,
+        looking = routes_of(
+            DocumentEndpoints(),
+            event_endpoints,
+            RunListEndpoints(runs),
+            RunEndpoints(runs, canceller, event_endpoints, manifest),
+            StepEndpoints(runs, steps),
+            TimelineEndpoints(runs, steps, events),
+            RunJobEndpoints(runs, steps),
+            FunctionEndpoints(manifest),
+            StatsEndpoints(runs, manifest),
         )
+        routes = _by_path([*looking, *acting])
+        self.paths = list(routes)
+        self._resolver = self._resolver_of(routes)
 
     def handle(self, event: Mapping[str, Any], context: Any = None) -> dict[str, Any]:
         """The gateway's answer to the gateway's event; it never raises."""
@@ -113,15 +122,14 @@ class Api:
         except Exception as error:
             return _crashed(error).to_gateway()
 
-    def _resolver_of(self, *resources: Routes) -> APIGatewayHttpResolver:
+    def _resolver_of(self, routes: Routes) -> APIGatewayHttpResolver:
         resolver = APIGatewayHttpResolver(debug=False)
         resolver.use([self._let_in])
-        for routes in resources:
-            for path, endpoints in routes.items():
-                for method, endpoint in endpoints.items():
-                    resolver.route(path, method)(self._answering(endpoint))
-                others = [method for method in METHODS if method not in endpoints]
-                resolver.route(path, others)(_wrong_method(endpoints))
+        for path, endpoints in routes.items():
+            for method, endpoint in endpoints.items():
+                resolver.route(path, method)(self._answering(endpoint))
+            others = [method for method in METHODS if method not in endpoints]
+            resolver.route(path, others)(_wrong_method(endpoints))
         resolver.not_found(self._no_such_path)
         resolver.exception_handler(RequestError)(_refused)
         resolver.exception_handler(PlatformError)(_unavailable)
@@ -130,14 +138,14 @@ class Api:
         return resolver
 
     def _let_in(self, resolver: APIGatewayHttpResolver, go_on: NextMiddleware) -> HttpResponse[Any]:
-        """Whoever has a signing key, into the environment that it opens."""
-        headers = Request.from_gateway(resolver.current_event.raw_event).headers
-        key = self._keys.find("signing", bearer_token(headers))
-        if key is None:
-            raise RequestError(
-                401, "Authentication failed: send Authorization: Bearer <signing key>"
-            )
-        resolver.context["env"] = key.environment(headers.get("x-inngest-env"))
+        """Whoever has a signing key or is logged in, into the environment that this opens."""
+        if resolver.current_event.path in _OPEN_PATHS:
+            resolver.context |= {"env": "", "branch": False}
+            return go_on(resolver)
+        request = Request.from_gateway(resolver.current_event.raw_event)
+        key = self._callers.key(request)
+        env = key.environment(request.headers.get("x-inngest-env"))
+        resolver.context |= {"env": env, "branch": key.branch}
         return go_on(resolver)
 
     def _answering(self, endpoint: Endpoint) -> Callable[..., HttpResponse[Any]]:
@@ -152,10 +160,12 @@ class Api:
                 path=path,
                 query={name: value for name, value in query.items() if value},
                 body=Request.from_gateway(event).body(self._max_body_bytes),
+                branch=self._resolver.context["branch"],
             )
             result = endpoint(call)
             metadata = {"fetched_at": rfc3339(call.now_ms), "cached_until": None, **result.metadata}
             content = {"data": result.data, "metadata": metadata}
+            content = result.data if result.is_bare else content
             return _to_resolver(Response(result.status, content, _HEADERS))
 
         return answer
@@ -163,6 +173,15 @@ class Api:
     def _no_such_path(self, _: Exception) -> HttpResponse[Any]:
         raw_path = self._resolver.current_event.path
         return _refused(RequestError(404, f"no such path: {raw_path}; see /v1/events, /v1/runs"))
+
+
+def _by_path(resources: Iterable[Routes]) -> dict[str, dict[str, Endpoint]]:
+    """The endpoints of each path, by method; several resources may share one."""
+    paths: dict[str, dict[str, Endpoint]] = {}
+    for routes in resources:
+        for path, endpoints in routes.items():
+            paths.setdefault(path, {}).update(endpoints)
+    return paths
 
 
 def _wrong_method(possible: Iterable[str]) -> Callable[..., HttpResponse[Any]]:

@@ -1,4 +1,4 @@
-"""Bulk jobs: what is done to all runs of a function in a time, with its progress.
+"""Bulk jobs: what is done to all runs or events of a function in a time, with its progress.
 
 A job is worked on in slices. Each slice does a few pages of runs, the newest first, notes how far
 it came, and asks for the next one by a message. Whatever comes twice finds what was noted:
@@ -24,6 +24,7 @@ class JobKind(StrEnum):
     """What is done to the runs."""
 
     REPLAY = "replay"
+    EVENT_REPLAY = "event_replay"
     CANCELLATION = "cancellation"
 
 
@@ -47,13 +48,15 @@ class BulkJob:
         app_id: the function's app, if the job was asked for with it.
         from_ms: the first millisecond of the time, UTC. A run belongs to the time that its id has.
         until_ms: the millisecond before which the time ends.
-        run_statuses: what a run must be for the job to concern it.
+        run_statuses: what a run must be for the job to concern it; empty where it is about events.
         expression: what must hold of its event; None takes all.
         created_ms: when it was asked for, UTC ms.
+        event_name: of replayed events, the one name that it is about; None takes all.
+        per_second: how many runs it starts in a second, at the most; None as many as it can.
         status: where it stands.
         ended_ms: when it was completed or stopped.
-        cursor: the run behind which it goes on; empty at the beginning, `AT_END` at the end.
-        found: runs so far that it concerns.
+        cursor: the run, or event, behind which it goes on; empty at first, `AT_END` at the end.
+        found: runs, or events, so far that it concerns.
         done: those of them that it has started again, or cancelled.
         skipped: those with which that could not be done.
         note: why that was so with the last of these.
@@ -69,6 +72,8 @@ class BulkJob:
     run_statuses: tuple[str, ...]
     expression: Expression | None
     created_ms: int
+    event_name: str | None = None
+    per_second: int | None = None
     status: JobStatus = JobStatus.RUNNING
     ended_ms: int | None = None
     cursor: str = ""
@@ -92,6 +97,8 @@ class BulkJob:
                 "run_statuses": self.run_statuses,
                 "expression": expression and [expression.text, expression.meaning],
                 "created_ms": self.created_ms,
+                "event_name": self.event_name,
+                "per_second": self.per_second,
             }
         )
 

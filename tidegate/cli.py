@@ -1,4 +1,4 @@
-"""The command line: `tidegate dev` serves functions on this machine."""
+"""The command line: `tidegate dev` serves functions; docs/command-line.md has all commands."""
 
 from __future__ import annotations
 
@@ -10,25 +10,36 @@ import sys
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError as missing:
+    sys.exit(f"tidegate: the command line needs {missing.name}: pip install 'tidegate[cli]'")
 
+from tidegate.clock import SystemClock
+from tidegate.commands.connection import Surroundings, takes_options
+from tidegate.commands.ending import run_to_the_end
+from tidegate.commands.events import events
+from tidegate.commands.functions import functions
+from tidegate.commands.jobs import jobs
+from tidegate.commands.runs import runs
+from tidegate.commands.send import send
 from tidegate.event import RESERVED_PREFIX
-from tidegate.keys_cli import keys
+from tidegate.keys_cli import envs, keys
 from tidegate.schemas_cli import schemas
 
 if TYPE_CHECKING:
     from tidegate.local.server import DevServer
 
 app = typer.Typer(
-    name="tidegate", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    name="tidegate",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    callback=takes_options("Send an event, durable functions run, in your own AWS account."),
 )
-app.add_typer(keys)
-app.add_typer(schemas)
-
-
-@app.callback()
-def _tidegate() -> None:
-    """Send an event, durable functions run, in your own AWS account."""
+app.command()(send)
+for group in (events, runs, functions, jobs, keys, envs, schemas):
+    app.add_typer(group)
 
 
 @app.command()
@@ -47,8 +58,12 @@ def dev(
     """Serve functions on this machine, with production's handlers over an AWS held in memory."""
     # Only here, so that --help and other commands need not wait for it.
     from tidegate.errors import TidegateError
-    from tidegate.local.console import Console
-    from tidegate.local.server import DevServer
+
+    try:
+        from tidegate.local.console import Console
+        from tidegate.local.server import DevServer
+    except ModuleNotFoundError as missing:
+        _exit(f"tidegate: `dev` needs {missing.name}: pip install 'tidegate[dev]'", 2)
 
     if os.getcwd() not in sys.path:
         # As `python -m` does; a console script's path begins with its own folder.
@@ -126,4 +141,4 @@ def _exit(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """The entry point of the `tidegate` command."""
-    app()
+    sys.exit(run_to_the_end(app, sys.argv[1:], Surroundings(SystemClock())))

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, overload
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from tidegate import registry
 from tidegate.cancel import Cancel, Timeouts
+from tidegate.client_settings import (
+    DEFAULT_MAX_REQUEST_BYTES,
+    DEV_EVENT_KEY,
+    checked_env,
+    in_dev_mode,
+    settled_base_url,
+    variable,
+)
 from tidegate.context import Logger
 from tidegate.cron import TriggerCron
 from tidegate.errors import ConfigurationError, EventKeyUnspecifiedError
@@ -20,10 +27,7 @@ from tidegate.sending import Sender, SendingClock, SystemSendingClock
 from tidegate.step import DEFAULT_MAX_STEPS
 from tidegate.trigger import TriggerEvent
 
-DEV_BASE_URL = "http://127.0.0.1:8288"
-DEV_EVENT_KEY = "NO_EVENT_KEY_SET"
 DEFAULT_TIMEOUT_MS = 30_000
-DEFAULT_MAX_REQUEST_BYTES = 512 * 1024
 
 
 class Client:
@@ -73,11 +77,13 @@ class Client:
         if max_request_bytes < 1:
             raise ConfigurationError(f"max_request_bytes={max_request_bytes}: it must be positive")
         self._app_id = app_id
-        self._env = _checked_env(env or _variable("ENV"))
-        self._is_production = _is_production() if is_production is None else is_production
-        self._event_key = event_key or _variable("EVENT_KEY")
-        self._event_api_base_url = _event_api_base_url(
-            event_api_base_url, base_url, dev=not self._is_production
+        self._env = checked_env(env or variable("ENV"))
+        self._is_production = not in_dev_mode() if is_production is None else is_production
+        self._event_key = event_key or variable("EVENT_KEY")
+        self._event_api_base_url = settled_base_url(
+            "EVENT_API",
+            {"event_api_base_url": event_api_base_url, "base_url": base_url},
+            dev=not self._is_production,
         )
         self.logger: Logger = logger or logging.getLogger("tidegate")
         self._sender = Sender(
@@ -249,62 +255,6 @@ class Client:
                 "base_url=…; for the dev server set TIDEGATE_DEV=1"
             )
         return f"{self._event_api_base_url}/e/{quote(key, safe='')}"
-
-
-# --- arguments and environment variables --------------------------------------------------------
-
-
-def _variable(name: str) -> str | None:
-    """The value of an environment variable by the first of its two names that is set."""
-    return _read(f"TIDEGATE_{name}") or _read(f"INNGEST_{name}")
-
-
-def _read(variable: str) -> str | None:
-    return os.environ.get(variable, "").strip() or None
-
-
-def _is_production() -> bool:
-    return (_variable("DEV") or "0").lower() in ("0", "false")
-
-
-def _event_api_base_url(
-    event_api_base_url: str | None, base_url: str | None, *, dev: bool
-) -> str | None:
-    """The base URL that counts, checked and without a slash at its end."""
-    candidates = {"event_api_base_url": event_api_base_url, "base_url": base_url}
-    for prefix in ("TIDEGATE_", "INNGEST_"):
-        for name in ("EVENT_API_BASE_URL", "BASE_URL"):
-            candidates[prefix + name] = _read(prefix + name)
-        dev_url = _read(f"{prefix}DEV")
-        if dev and dev_url and "://" in dev_url:
-            candidates[f"{prefix}DEV"] = dev_url
-    for source, url in candidates.items():
-        if url:
-            return _checked_url(source, url)
-    return DEV_BASE_URL if dev else None
-
-
-def _checked_url(source: str, url: str) -> str:
-    fault = None
-    try:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            fault = "write it as https://host"
-        elif parts.query or parts.fragment:
-            fault = "leave out '?' and '#' and what follows"
-        elif parts.port == 0:
-            fault = "port 0 cannot be connected to"
-    except ValueError as error:
-        fault = str(error)
-    if fault:
-        raise ConfigurationError(f"{source}={url!r} is no base URL: {fault}")
-    return url.rstrip("/")
-
-
-def _checked_env(env: str | None) -> str | None:
-    if env and not (env.isascii() and env.isprintable()):
-        raise ConfigurationError(f"env={env!r}: it travels as a header; use printable ASCII")
-    return env
 
 
 def _timeout_s(timeout: int | float | timedelta) -> float:

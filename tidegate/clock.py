@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -24,3 +25,8 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+def day_of(ms: int) -> str:
+    """The day (UTC) of a time in UTC ms, such as `2026-11-23`."""
+    return datetime.fromtimestamp(ms / 1000, UTC).date().isoformat()

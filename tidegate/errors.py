@@ -44,6 +44,10 @@ class ConfigurationError(CallerError):
     """A client, a function, a trigger or a deployment setting that cannot work."""
 
 
+class NotFoundError(CallerError):
+    """What the call names is not there."""
+
+
 class EventKeyUnspecifiedError(ConfigurationError):
     """Outside of dev mode a client needs an event key and none was given."""
 
@@ -62,6 +66,20 @@ class SendEventsError(TidegateError):
         self.message = message
         self.status = status
         self.ids = list(ids)
+
+
+class RestError(TidegateError):
+    """The REST API refused a request, or did not answer it.
+
+    Args:
+        message: what the server, or the network, said.
+        status: the HTTP status of the last answer; None when there was none.
+    """
+
+    def __init__(self, message: str, *, status: int | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
 
 
 class EventEncodingError(SendEventsError, CallerError):

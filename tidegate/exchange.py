@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -83,7 +83,14 @@ def _wire_form(event: Event, now_ms: int) -> dict[str, Any]:
 def split(
     texts: Iterable[bytes], max_bytes: int, max_events: int = MAX_EVENTS_PER_REQUEST
 ) -> list[Batch]:
-    """The events in as few requests as keep both limits, in order.
+    """The events in as few requests as keep both limits; `batches` says more."""
+    return list(batches(texts, max_bytes, max_events))
+
+
+def batches(
+    texts: Iterable[bytes], max_bytes: int, max_events: int = MAX_EVENTS_PER_REQUEST
+) -> Iterator[Batch]:
+    """The events in as few requests as keep both limits, in order, as soon as each is full.
 
     An event that is larger than a request may be has a request of its own: the server, whose limit
     can be higher, decides.
@@ -93,17 +100,17 @@ def split(
         max_bytes: the largest body of a request.
         max_events: the most events of a request.
     """
-    batches: list[Batch] = []
     first, size = 0, 1
     held: list[bytes] = []
     for text in texts:
         # Every text brings one byte besides itself: a comma or the closing bracket.
         if held and (len(held) == max_events or size + len(text) + 1 > max_bytes):
-            batches.append(_batch(first, held))
+            yield _batch(first, held)
             first, size, held = first + len(held), 1, []
         held.append(text)
         size += len(text) + 1
-    return [*batches, _batch(first, held)] if held else batches
+    if held:
+        yield _batch(first, held)
 
 
 def _batch(first: int, texts: Sequence[bytes]) -> Batch:
@@ -153,14 +160,14 @@ class Answer:
 Exchange = Generator[Attempt, Answer, list[str]]
 
 
-def exchange(batches: Sequence[Batch], clock: Clock, logger: Logger) -> Exchange:
-    """The requests that deliver the batches, one after the other; returns the ids of all events.
+def exchange(requests: Sequence[Batch], clock: Clock, logger: Logger) -> Exchange:
+    """What delivers the batches, one after the other; returns the ids of all events.
 
     Raises:
         SendEventsError: a batch failed for good. The batches behind it were not sent.
     """
     ids: list[str] = []
-    for batch in batches:
+    for batch in requests:
         answer = yield from _tries(batch, clock, logger)
         accepted, fault = _verdict(answer, batch.count)
         ids += accepted

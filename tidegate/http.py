@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ class Request:
         headers: names in lower case.
         raw_body: the body as it came, still compressed if it was.
         request_id: the gateway's id of it, for logs.
+        cookies: by name.
     """
 
     method: str
@@ -35,6 +36,7 @@ class Request:
     headers: Mapping[str, str]
     raw_body: bytes
     request_id: str = ""
+    cookies: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_gateway(cls, event: Mapping[str, Any]) -> Request:
@@ -55,6 +57,7 @@ class Request:
             headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
             raw_body=body,
             request_id=request_id(event),
+            cookies=dict(_cookie(text) for text in event.get("cookies") or ()),
         )
 
     def body(self, max_bytes: int) -> bytes:
@@ -83,6 +86,12 @@ class Request:
         return body
 
 
+def _cookie(text: str) -> tuple[str, str]:
+    """The name and the value of a cookie, `name=value`."""
+    name, _, value = text.partition("=")
+    return name.strip(), value.strip()
+
+
 def _inflated(body: bytes, max_bytes: int) -> bytes:
     inflater = zlib.decompressobj(_GZIP)
     try:
@@ -109,11 +118,13 @@ class Response:
         status: the HTTP status.
         content: what the body says; None for an empty body.
         headers: beside `content-type`.
+        cookies: the values of its `Set-Cookie` headers.
     """
 
     status: int
     content: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: Sequence[str] = ()
 
     def to_gateway(self) -> dict[str, Any]:
         """The response as API Gateway takes it."""
@@ -121,7 +132,8 @@ class Response:
         if self.content is not None:
             headers["content-type"] = "application/json"
         body = "" if self.content is None else encode(self.content)
-        return {"statusCode": self.status, "headers": headers, "body": body}
+        answer = {"statusCode": self.status, "headers": headers, "body": body}
+        return {**answer, "cookies": list(self.cookies)} if self.cookies else answer
 
 
 def bearer_token(headers: Mapping[str, str]) -> str:

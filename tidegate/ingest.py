@@ -98,6 +98,7 @@ class Ingest:
         env = key.environment(request.headers.get("x-inngest-env"))
         events = parse_events(body)
         key.check_names(event.incoming.name for event in events)
+        self.keys.open_environment(key, env)
         seed = Seed.parse(request.headers.get("x-inngest-event-id-seed"))
         with came_from(Origin.of_request(request)):
             ids = self.admission.admit(env, events, seed)

@@ -202,14 +202,16 @@ class JobQueue:
 
     url: str
 
-    def ask(self, job: BulkJob) -> None:
-        """Have a slice of a job done.
+    def ask(self, job: BulkJob, delay_s: int = 0) -> None:
+        """Have a slice of a job done, now or after some seconds, up to 900.
 
         Raises:
             PlatformError: SQS did not take it; asking again is harmless.
         """
         try:
-            client("sqs").send_message(QueueUrl=self.url, MessageBody=JobMessage(job).encode())
+            client("sqs").send_message(
+                QueueUrl=self.url, MessageBody=JobMessage(job).encode(), DelaySeconds=delay_s
+            )
         except AWS_ERRORS as error:
             raise unavailable("the job could not be started", error) from error
 

@@ -1,10 +1,11 @@
-"""The work on bulk jobs: pages of runs, each run started again or cancelled, slice by slice."""
+"""The work on bulk jobs: pages of runs or events, each of them acted on, slice by slice."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from tidegate.aws import concurrently
 from tidegate.bulk_job import AT_END, BulkJob, JobKind, JobStatus
@@ -12,6 +13,7 @@ from tidegate.cancelling import Canceller
 from tidegate.clock import Clock
 from tidegate.encoding import decode
 from tidegate.errors import DeadLetterError, RequestError
+from tidegate.event_replay import EventReplayer
 from tidegate.expression import ExpressionError
 from tidegate.ids import derived_ulid
 from tidegate.job_store import JobQueue, JobStore
@@ -29,6 +31,12 @@ logger = logging.getLogger("tidegate.jobs")
 PAGE = 50
 # A slice asks for the next one after this. Its invocation has more time by far than it and a page.
 SLICE_MS = 5_000
+
+_WHAT = {
+    JobKind.REPLAY: "run",
+    JobKind.EVENT_REPLAY: "event",
+    JobKind.CANCELLATION: "run",
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,13 @@ class JobWork:
     clock: Clock
     slice_ms: int = SLICE_MS
 
+    @cached_property
+    def _replayer(self) -> EventReplayer:
+        rerunner = self.rerunner
+        return EventReplayer(
+            rerunner.events, self.runs, self._rerun, rerunner.bus, rerunner.manifest, self.clock
+        )
+
     def work(self, job: BulkJob) -> None:
         """Do a slice of a job, and ask for the next one unless the job has come to its end.
 
@@ -68,10 +83,14 @@ class JobWork:
             if now.cursor == AT_END:
                 self._complete(now)
                 return
+            before = now.found
             # None when the same message was delivered twice, and the other one is ahead.
             now = self._page(now)
-            if now is not None and self.clock.now_ms() >= until_ms:
-                self.queue.ask(job)
+            if now is None:
+                return
+            pause_s = _pause_s(job, now.found - before)
+            if pause_s or self.clock.now_ms() >= until_ms:
+                self.queue.ask(job, pause_s)
                 return
 
     def _complete(self, job: BulkJob) -> None:
@@ -89,13 +108,15 @@ class JobWork:
         )
 
     def _page(self, job: BulkJob) -> BulkJob | None:
-        """Act on a page of runs, and note it."""
+        """Act on a page of runs, or events, and note it."""
         span = Span.of(job.from_ms, job.until_ms - 1, job.cursor or None)
         if span is None:
             return self.jobs.advance(job, AT_END, found=0, done=0, note=None)
-        page = newest_items(self.runs.table, job.env, span, PAGE, _concerned(job))
-        runs = [self.runs.run_of(job.env, item) for item in page.items]
-        outcomes = concurrently(lambda run: self._outcome(job, run), runs)
+        if job.kind == JobKind.EVENT_REPLAY:
+            page = self._replayer.page(job, span, min(PAGE, job.per_second or PAGE))
+        else:
+            page = newest_items(self.runs.table, job.env, span, PAGE, _concerned(job))
+        outcomes = concurrently(lambda item: self._outcome(job, item), page.items)
         faults = [fault for is_found, fault in outcomes if is_found and fault]
         found = sum(is_found for is_found, _ in outcomes)
         return self.jobs.advance(
@@ -106,9 +127,12 @@ class JobWork:
             note=faults[-1] if faults else None,
         )
 
-    def _outcome(self, job: BulkJob, run: Run) -> tuple[bool, str | None]:
-        """Whether the job concerns the run, and what kept it from being done."""
+    def _outcome(self, job: BulkJob, item: dict[str, Any]) -> tuple[bool, str | None]:
+        """Whether the job concerns a run, or an event, and what kept it from being done."""
         try:
+            if job.kind == JobKind.EVENT_REPLAY:
+                return self._replayer.replay(job, item)
+            run = self.runs.run_of(job.env, item)
             if not self._is_wanted(job, run):
                 return False, None
             act = self._rerun if job.kind == JobKind.REPLAY else self._cancel
@@ -116,7 +140,7 @@ class JobWork:
         except RequestError as error:
             return True, error.message
         except (DeadLetterError, ExpressionError) as error:
-            return True, f"run {run.id}: {error}"
+            return True, f"{_WHAT[job.kind]} {item['sk']['S']}: {error}"
 
     def _is_wanted(self, job: BulkJob, run: Run) -> bool:
         """Whether the job's expression holds of the run's event."""
@@ -139,6 +163,11 @@ class JobWork:
         if now is not None and now.cancel_reason == reason:
             return None
         return f"run {run.id} ended, or was cancelled otherwise, in the meantime"
+
+
+def _pause_s(job: BulkJob, found: int) -> int:
+    """How long a job rests after it has started runs, in whole seconds."""
+    return 0 if job.per_second is None else -(-found // job.per_second)
 
 
 def _reason(job: BulkJob) -> str:

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from pydantic_core import ValidationError
 
 from tidegate.aws import AWS_ERRORS, client, unavailable
-from tidegate.clock import Clock
+from tidegate.clock import Clock, day_of
+from tidegate.environments import Environments
 from tidegate.errors import ConfigurationError, RequestError
 from tidegate.event_pattern import matches
 from tidegate.settings import Settings
+
+logger = logging.getLogger("tidegate.key")
 
 Kind = Literal["event", "signing"]
 
@@ -42,12 +46,14 @@ class Key:
         env: the environment it belongs to.
         branch: whether it opens any environment that `x-inngest-env` names.
         event_names: what it may send, exact names and wildcards; empty means everything.
+        id: what the table knows it by; it opens nothing.
     """
 
     kind: Kind
     env: str
     branch: bool = False
     event_names: tuple[str, ...] = ()
+    id: str = field(default="", compare=False)
 
     def environment(self, header: str | None) -> str:
         """The environment of a request made with this key.
@@ -75,10 +81,18 @@ class Key:
 
 
 class Keys(Protocol):
-    """Where a request's key is looked up."""
+    """Where a request's key is looked up, and the environments that keys open."""
 
     def find(self, kind: Kind, secret: str) -> Key | None:
         """The key with that secret, unless there is none or it is revoked."""
+
+    def open_environment(self, key: Key, env: str) -> None:
+        """Let events into an environment that a key opens.
+
+        Raises:
+            RequestError: 403, it is archived.
+            PlatformError: DynamoDB did not answer.
+        """
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,9 @@ class OpenKeys:
         """A key for everything."""
         return Key(kind, self.env, branch=True)
 
+    def open_environment(self, key: Key, env: str) -> None:
+        """Nothing: every environment is there already."""
+
 
 @dataclass(frozen=True)
 class StoredKeys:
@@ -99,6 +116,7 @@ class StoredKeys:
     table: str
     clock: Clock
     _cache: dict[str, tuple[int, Key]] = field(default_factory=dict)
+    _environments: dict[str, int] = field(default_factory=dict)
 
     def find(self, kind: Kind, secret: str) -> Key | None:
         """The key with that secret, unless there is none or it is revoked.
@@ -106,7 +124,17 @@ class StoredKeys:
         Raises:
             PlatformError: DynamoDB did not answer.
         """
-        digests = _digests(kind, secret)
+        return self._find(kind, _digests(kind, secret))
+
+    def find_by_id(self, kind: Kind, key_id: str) -> Key | None:
+        """The key with that id, unless it is revoked.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        return self._find(kind, [key_id])
+
+    def _find(self, kind: Kind, digests: Sequence[str]) -> Key | None:
         # A known key is under one of two digests; the table is asked for neither of them again.
         found = (look(digest) for look in (self._cached, self._stored) for digest in digests)
         return next((key for key in found if key is not None and key.kind == kind), None)
@@ -121,15 +149,53 @@ class StoredKeys:
         except AWS_ERRORS as error:
             raise unavailable("the keys could not be read", error) from error
         item = found.get("Item")
-        if item is None or "revoked_ms" in item:
+        # Sessions are in the same table, and no keys.
+        if item is None or "revoked_ms" in item or item["kind"]["S"] not in get_args(Kind):
             return None
         if not hmac.compare_digest(item["pk"]["S"], digest):
             return None
         key = _key_of(item)
+        self._note_use(item)
         if len(self._cache) >= _MAX_CACHED:
             self._cache.clear()
         self._cache[digest] = (self.clock.now_ms() + CACHE_MS, key)
         return key
+
+    def _note_use(self, item: Mapping[str, Any]) -> None:
+        """Keep the day on which a key was last used: written by whoever uses it first that day."""
+        today = day_of(self.clock.now_ms())
+        if "last_used_day" in item and item["last_used_day"]["S"] >= today:
+            return
+        try:
+            client("dynamodb").update_item(
+                TableName=self.table,
+                Key={"pk": item["pk"]},
+                UpdateExpression="SET last_used_day = :today",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues={":today": {"S": today}},
+            )
+        except AWS_ERRORS:
+            # No request is refused for it, and the next one tries again.
+            logger.warning("a key's last use could not be noted", exc_info=True)
+
+    def open_environment(self, key: Key, env: str) -> None:
+        """Let events into an environment; one of a branch key is recorded at its first event.
+
+        That it is open is remembered for 60 s, so archiving it takes that long.
+
+        Raises:
+            RequestError: 403, it is archived.
+            PlatformError: DynamoDB did not answer.
+        """
+        if env == key.env or self.clock.now_ms() < self._environments.get(env, 0):
+            return
+        if Environments(self.table, self.clock).open(env).archived_ms is not None:
+            raise RequestError(
+                403, f"the environment {env!r} is archived; `tidegate envs unarchive` opens it"
+            )
+        if len(self._environments) >= _MAX_CACHED:
+            self._environments.clear()
+        self._environments[env] = self.clock.now_ms() + CACHE_MS
 
     def create(
         self,
@@ -139,6 +205,7 @@ class StoredKeys:
         name: str = "",
         branch: bool = False,
         event_names: Iterable[str] = (),
+        replaces: str = "",
     ) -> str:
         """Make a key and store its hash.
 
@@ -148,6 +215,7 @@ class StoredKeys:
             name: what people call it.
             branch: whether it opens branch environments.
             event_names: what an event key may send; empty means everything.
+            replaces: the id of the key in whose place it is to come, if it is.
 
         Returns:
             The secret; it is stored nowhere and cannot be shown again.
@@ -181,6 +249,8 @@ class StoredKeys:
             "event_names": {"L": [{"S": name} for name in names]},
             "created_ms": {"N": str(self.clock.now_ms())},
         }
+        if replaces:
+            item["replaces"] = {"S": replaces}
         try:
             client("dynamodb").put_item(TableName=self.table, Item=item)
         except AWS_ERRORS as error:
@@ -233,4 +303,5 @@ def _key_of(item: Mapping[str, Any]) -> Key:
         env=item["env"]["S"],
         branch=item["branch"]["BOOL"],
         event_names=tuple(name["S"] for name in item["event_names"]["L"]),
+        id=item["pk"]["S"],
     )

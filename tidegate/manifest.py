@@ -63,7 +63,12 @@ def bucket_lifecycle_days(retention_days: int) -> dict[str, int]:
 
 
 # Where the HTTP API sends a request, most special first; every path reaches one of our handlers.
-ROUTES = (("/v1/{proxy+}", "api"), ("$default", "ingest"))
+ROUTES = (
+    ("/v1/{proxy+}", "api"),
+    ("/", "api"),
+    ("/dashboard/{proxy+}", "api"),
+    ("$default", "ingest"),
+)
 
 HANDLERS = {
     "ingest": "functions.ingest.handler",

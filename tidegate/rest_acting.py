@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from tidegate.admission import Admission
 from tidegate.bus import Bus
 from tidegate.clock import Clock
+from tidegate.dedup import DedupTable
+from tidegate.environments import Environments
 from tidegate.event_store import EventStore
 from tidegate.invoking import Invoker
 from tidegate.job_store import JobQueue, JobStore
+from tidegate.key import StoredKeys
+from tidegate.key_records import KeyRecords
 from tidegate.manifest import Manifest
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.rest_call import Routes
 from tidegate.rest_cancellations import CancellationEndpoints
+from tidegate.rest_environments import EnvironmentEndpoints
+from tidegate.rest_event_replays import EventReplayEndpoints
 from tidegate.rest_invoke import InvokeEndpoints
 from tidegate.rest_jobs import Jobs
+from tidegate.rest_keys import KeyEndpoints
+from tidegate.rest_operation import routes_of
 from tidegate.rest_replays import ReplayEndpoints
 from tidegate.rest_rerun import RerunEndpoints
+from tidegate.rest_send import SendingEndpoints
 from tidegate.run_store import RunStore
 from tidegate.settings import Settings
 from tidegate.step_store import StepStore
+from tidegate.wait_store import WaitStore
 
 
 def acting_routes(
@@ -43,9 +54,15 @@ def acting_routes(
     rerunner = Rerunner(RerunNotes(settings.runs_table), steps, events, bus, manifest, clock)
     store = JobStore(settings.jobs_table, settings.retention_s)
     jobs = Jobs(store, JobQueue(settings.matcher_queue_url))
-    return [
-        InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest).routes(),
-        RerunEndpoints(runs, rerunner).routes(),
-        ReplayEndpoints(jobs, manifest).routes(),
-        CancellationEndpoints(jobs, manifest).routes(),
-    ]
+    waits = WaitStore(settings.waits_table)
+    admission = Admission(DedupTable(settings.dedup_table), events, bus, waits, clock)
+    return routes_of(
+        SendingEndpoints(admission),
+        KeyEndpoints(KeyRecords(StoredKeys(settings.keys_table, clock))),
+        EnvironmentEndpoints(Environments(settings.keys_table, clock)),
+        InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest),
+        RerunEndpoints(runs, rerunner),
+        ReplayEndpoints(jobs, manifest),
+        EventReplayEndpoints(jobs, manifest),
+        CancellationEndpoints(jobs, manifest),
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
+
+from typing_extensions import TypedDict
 
 from tidegate.errors import RequestError
 from tidegate.ids import is_ulid
@@ -22,6 +24,58 @@ MAX_LIST_BYTES = 2 * 1024 * 1024
 FETCHED_AT_ONCE = 8
 
 
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """Keywords of JSON Schema for what a type alone does not say; pydantic asks for them."""
+
+    keywords: Mapping[str, Any]
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        """The type's schema with the keywords."""
+        return {**handler(core_schema), **self.keywords}
+
+
+# A time as it is shown, RFC 3339 in UTC with milliseconds.
+Time = Annotated[str, Shape({"format": "date-time"})]
+
+
+class Metadata(TypedDict):
+    """Beside the data of every answer.
+
+    Attributes:
+        fetched_at: when the request was answered.
+        cached_until: always null: an answer is never older than its request.
+    """
+
+    fetched_at: Time
+    cached_until: None
+
+
+class PageMetadata(Metadata):
+    """Beside the data of a list that has pages.
+
+    Attributes:
+        has_more: whether there may be more behind this page.
+        next_cursor: the `cursor` of the next page; null when there is none.
+    """
+
+    has_more: bool
+    next_cursor: str | None
+
+
+class ErrorAnswer(TypedDict):
+    """What is answered instead of data.
+
+    Attributes:
+        error: what is wrong, where, and what to do.
+        status: the HTTP status.
+    """
+
+    error: str
+    data: None
+    status: int
+
+
 @dataclass(frozen=True)
 class Call:
     """A request that was let in.
@@ -32,6 +86,7 @@ class Call:
         path: the variable parts of its path.
         query: its query parameters; empty ones are left out.
         body: its body, decompressed.
+        branch: whether its key opens branch environments.
     """
 
     env: str
@@ -39,6 +94,7 @@ class Call:
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes = b""
+    branch: bool = False
 
     def ulid(self, name: str, what: str) -> str:
         """A part of the path that must be a ULID.
@@ -64,11 +120,13 @@ class Result:
         data: any JSON value.
         metadata: beside `fetched_at`.
         status: the HTTP status.
+        is_bare: whether the data is all of the answer, without the envelope.
     """
 
     data: Any
     metadata: Mapping[str, Any] = field(default_factory=dict)
     status: int = 200
+    is_bare: bool = False
 
 
 Endpoint = Callable[[Call], Result]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from tidegate.aws import concurrently
 from tidegate.batch import chunks
@@ -19,26 +21,36 @@ from tidegate.rest_call import (
     ZERO_UUID,
     Call,
     Result,
-    Routes,
+    Time,
     rfc3339,
 )
-from tidegate.rest_query import EventsQuery
+from tidegate.rest_field import text
+from tidegate.rest_operation import Ulid, operation
+from tidegate.rest_query import CURSOR, HOUR_MS, LIMIT, Range, moment, parse_query
 
 
 class EventObject(TypedDict):
     """An event, with the field names of Inngest's REST API (v1), and `environment` and `note`.
 
-    Where the payload is gone, what it held is None and `note` says why. `request_id` is the one
-    that log lines of the event and its runs have, `traceparent` the trace that its sender was in.
+    Attributes:
+        internal_id: its ULID, from the `ids` of the sender's answer.
+        environment: the environment's name.
+        received_at: when it was accepted.
+        id: the sender's own id; without one, the internal id.
+        data, user, v: as they were sent; null, or absent, where the payload is gone.
+        ts: UTC ms, as it was sent, or when it was received.
+        note: why the payload is not there.
+        request_id: the gateway's id of the request that brought it, as log lines have it.
+        traceparent: the trace that its sender was in.
     """
 
-    internal_id: str
+    internal_id: Ulid
     account_id: str
     environment_id: str
     environment: str
     source: str
     source_id: None
-    received_at: str
+    received_at: Time
     id: str | None
     name: str
     data: dict[str, Any] | None
@@ -48,6 +60,20 @@ class EventObject(TypedDict):
     request_id: NotRequired[str]
     traceparent: NotRequired[str]
     note: NotRequired[str]
+
+
+class EventsQuery(TypedDict):
+    """Which events are listed."""
+
+    name: NotRequired[Annotated[str, text("The exact event name; wildcards mean nothing here")]]
+    limit: Annotated[int, LIMIT]
+    cursor: NotRequired[Annotated[str, CURSOR]]
+    received_after: NotRequired[
+        Annotated[int, moment("The first moment; one hour before `received_before` or now")]
+    ]
+    received_before: NotRequired[
+        Annotated[int, moment("The moment before which the list ends; up to a day ahead of now")]
+    ]
 
 
 @dataclass(frozen=True)
@@ -60,22 +86,17 @@ class EventEndpoints:
 
     store: EventStore
 
-    def routes(self) -> Routes:
-        """The paths."""
-        return {
-            "/v1/events": {"GET": self.list_events},
-            "/v1/events/<event_id>": {"GET": self.get_event},
-        }
-
+    @operation("GET", "/v1/events", list[EventObject], tag="Events", query=EventsQuery)
     def list_events(self, call: Call) -> Result:
         """The newest events, without those of the system."""
-        query = EventsQuery.parse(call.query, call.now_ms)
+        query = parse_query(EventsQuery, call.query)
         page = self._page(call, query)
         events = self._objects(call.env, page.items)
         cut = len(events) < len(page.items)
         cursor = events[-1]["internal_id"] if cut else page.next_cursor
         return Result(events, {"has_more": cursor is not None, "next_cursor": cursor})
 
+    @operation("GET", "/v1/events/<event_id>", EventObject, tag="Events")
     def get_event(self, call: Call) -> Result:
         """One event."""
         return Result(self._object(call.env, self.item(call))[0])
@@ -94,11 +115,18 @@ class EventEndpoints:
 
     def _page(self, call: Call, query: EventsQuery) -> Page:
         oldest_ms = call.now_ms - self.store.retention_s * 1000
-        span = query.time.span(oldest_ms, call.now_ms, query.cursor)
+        names = ("received_after", "received_before")
+        after_ms, before_ms = query.get("received_after"), query.get("received_before")
+        time = Range.of(after_ms, before_ms, call.now_ms, HOUR_MS, names)
+        span = time.span(oldest_ms, call.now_ms, query.get("cursor"))
         if span is None:
             return Page([], None)
         return newest_items(
-            self.store.table, call.env, span, query.limit, _shown(query.name, call.now_ms)
+            self.store.table,
+            call.env,
+            span,
+            query["limit"],
+            _shown(query.get("name"), call.now_ms),
         )
 
     def _objects(self, env: str, items: list[dict[str, Any]]) -> list[EventObject]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from tidegate.errors import RequestError
 from tidegate.manifest import (
@@ -14,7 +16,8 @@ from tidegate.manifest import (
     Manifest,
     TriggerManifest,
 )
-from tidegate.rest_call import Call, Result, Routes
+from tidegate.rest_call import Call, Result
+from tidegate.rest_operation import operation
 
 
 class EventTriggerObject(TypedDict):
@@ -91,17 +94,12 @@ class FunctionEndpoints:
 
     manifest: Manifest
 
-    def routes(self) -> Routes:
-        """The paths."""
-        return {
-            "/v1/functions": {"GET": self.list_functions},
-            "/v1/functions/<function_id>": {"GET": self.get_function},
-        }
-
+    @operation("GET", "/v1/functions", list[FunctionObject], tag="Functions")
     def list_functions(self, call: Call) -> Result:  # noqa: ARG002
         """All functions, by id; they are the same in every environment."""
         return Result([_object(function) for function in self.manifest.functions])
 
+    @operation("GET", "/v1/functions/<function_id>", FunctionObject, tag="Functions")
     def get_function(self, call: Call) -> Result:
         """One function."""
         return Result(_object(asked_function(self.manifest, call)))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
-from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
 
 from tidegate.errors import RequestError
 from tidegate.event import IncomingEvent, check_events
@@ -13,16 +13,23 @@ from tidegate.ids import run_id_of
 from tidegate.invoking import Invoker
 from tidegate.manifest import Manifest
 from tidegate.rest_body import parse_body
-from tidegate.rest_call import Call, Result, Routes
+from tidegate.rest_call import Call, Result
+from tidegate.rest_field import json_object
+from tidegate.rest_operation import Ulid, operation
 
 
-class InvokeBody(BaseModel):
-    """What may be sent: the event's data and whom it concerns, checked as those of any event."""
+class InvokeBody(TypedDict):
+    """The event that the function gets; checked as any event is."""
 
-    model_config = ConfigDict(extra="forbid")
+    data: NotRequired[Annotated[Any, json_object("Its `data`")]]
+    user: NotRequired[Annotated[Any, json_object("Its `user`")]]
 
-    data: Any = None
-    user: Any = None
+
+class InvokedObject(TypedDict):
+    """What an invocation started."""
+
+    run_id: Ulid
+    event_id: Ulid
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,14 @@ class InvokeEndpoints:
     invoker: Invoker
     manifest: Manifest
 
-    def routes(self) -> Routes:
-        """The paths."""
-        return {"/v1/functions/<function_id>/invoke": {"POST": self.invoke}}
-
+    @operation(
+        "POST",
+        "/v1/functions/<function_id>/invoke",
+        InvokedObject,
+        tag="Functions",
+        body=InvokeBody,
+        status=201,
+    )
     def invoke(self, call: Call) -> Result:
         """Start a run of one function, with data of the caller's."""
         function_id = call.path["function_id"]
@@ -56,7 +67,7 @@ class InvokeEndpoints:
 def _checked(body: InvokeBody) -> IncomingEvent:
     """The data and the user as an event has them."""
     try:
-        [event] = check_events([{"name": "invoked", "data": body.data, "user": body.user}])
+        [event] = check_events([{"name": "invoked", **body}])
     except RequestError as error:
         # There is but one event, and it is not the caller who writes it.
         raise RequestError(error.status, error.message.removeprefix("events[0]: ")) from None

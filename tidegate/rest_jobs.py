@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from tidegate.bulk_job import BulkJob, JobKind, JobStatus
 from tidegate.errors import RequestError
 from tidegate.job_store import JobQueue, JobStore
-from tidegate.rest_call import Call, Endpoint, Result, Routes, rfc3339
-from tidegate.rest_query import cursor_of, limit_of
+from tidegate.rest_call import Call, Result, Time, rfc3339
+from tidegate.rest_operation import Ulid
+from tidegate.rest_query import PageQuery, parse_query
+from tidegate.run import Status
+from tidegate.step import MAX_WAIT_MS
+
+JobObject = TypedDict(
+    "JobObject",
+    {
+        "id": Ulid,
+        "kind": JobKind,
+        "status": JobStatus,
+        "function_id": str,
+        "from": Time,
+        "until": Time,
+        "run_statuses": list[Status],
+        "created_at": Time,
+        "ended_at": Time | None,
+        "found": int,
+        "done": int,
+        "skipped": int,
+        "app_id": NotRequired[str],
+        "if": NotRequired[str],
+        "event_name": NotRequired[str],
+        "per_second": NotRequired[int],
+        "note": NotRequired[str],
+    },
+)
+JobObject.__doc__ = """What is done to all runs, or events, of a function in a time; its progress.
+
+Attributes:
+    run_statuses: the statuses of the runs that it is about; empty where it is about events.
+    found: how many runs, or events, it concerned so far.
+    done: how many of these it has started, or cancelled.
+    skipped: with how many that could not be done.
+    app_id, if, event_name, per_second: as they were sent; absent otherwise.
+    note: why, of the latest run that was skipped; absent if none was.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,53 +68,45 @@ class Jobs:
         It is asked for before it is recorded: the message has all of it, so whoever gets it can
         record it, while of a record alone nobody would know.
         """
+        # A run that waits is kept for longer than others; older ones are not there.
+        oldest_ms = job.created_ms - MAX_WAIT_MS - self.store.retention_s * 1000
+        job = replace(job, from_ms=max(job.from_ms, oldest_ms, 0))
         self.queue.ask(job)
         return Result(job_object(self.store.create(job)), status=201)
 
-    def routes(self, path: str, kind: JobKind, create: Endpoint) -> Routes:
-        """The paths of a kind of jobs.
-
-        Args:
-            path: of the list, such as `/v1/replays`.
-            kind: the kind.
-            create: what POST does.
-        """
-        return {
-            path: {"GET": lambda call: self._list(call, kind), "POST": create},
-            f"{path}/<job_id>": {
-                "GET": lambda call: self._get(call, kind),
-                "DELETE": lambda call: self._stop(call, kind),
-            },
-        }
-
-    def _list(self, call: Call, kind: JobKind) -> Result:
-        limit, cursor = limit_of(call.query), cursor_of(call.query)
-        jobs, has_more = self.store.newest(call.env, kind, limit, cursor, call.now_ms)
+    def list(self, call: Call, kind: JobKind) -> Result:
+        """The newest jobs of a kind."""
+        query = parse_query(PageQuery, call.query)
+        jobs, has_more = self.store.newest(
+            call.env, kind, query["limit"], query.get("cursor"), call.now_ms
+        )
         next_cursor = jobs[-1].id if has_more else None
         metadata = {"has_more": has_more, "next_cursor": next_cursor}
         return Result([job_object(job) for job in jobs], metadata)
 
-    def _get(self, call: Call, kind: JobKind) -> Result:
+    def get(self, call: Call, kind: JobKind) -> Result:
+        """The job of a kind that a call's path names."""
         job = self.store.get(call.env, kind, _job_id(call, kind), call.now_ms)
         return Result(job_object(_found(job, kind)))
 
-    def _stop(self, call: Call, kind: JobKind) -> Result:
+    def stop(self, call: Call, kind: JobKind) -> Result:
+        """Stop it; one that has ended stays as it is."""
         job_id = _job_id(call, kind)
         _found(self.store.get(call.env, kind, job_id, call.now_ms), kind)
         job = self.store.end(call.env, kind, job_id, JobStatus.STOPPED, call.now_ms)
         return Result(job_object(_found(job, kind)))
 
 
-def job_object(job: BulkJob) -> dict[str, Any]:
+def job_object(job: BulkJob) -> JobObject:
     """A job as it is shown."""
-    shown: dict[str, Any] = {
+    shown: JobObject = {
         "id": job.id,
         "kind": job.kind,
         "status": job.status,
         "function_id": job.function_id,
         "from": rfc3339(job.from_ms),
         "until": rfc3339(job.until_ms),
-        "run_statuses": list(job.run_statuses),
+        "run_statuses": [Status(status) for status in job.run_statuses],
         "created_at": rfc3339(job.created_ms),
         "ended_at": None if job.ended_ms is None else rfc3339(job.ended_ms),
         "found": job.found,
@@ -87,16 +117,24 @@ def job_object(job: BulkJob) -> dict[str, Any]:
         shown["app_id"] = job.app_id
     if job.expression is not None:
         shown["if"] = job.expression.text
+    if job.event_name is not None:
+        shown["event_name"] = job.event_name
+    if job.per_second is not None:
+        shown["per_second"] = job.per_second
     if job.note is not None:
         shown["note"] = job.note
     return shown
 
 
 def _job_id(call: Call, kind: JobKind) -> str:
-    return call.ulid("job_id", f"{kind} ID")
+    return call.ulid("job_id", f"{_named(kind)} ID")
 
 
 def _found(job: BulkJob | None, kind: JobKind) -> BulkJob:
     if job is None:
-        raise RequestError(404, f"{kind.capitalize()} not found")
+        raise RequestError(404, f"{_named(kind).capitalize()} not found")
     return job
+
+
+def _named(kind: JobKind) -> str:
+    return kind.replace("_", " ")

@@ -6,15 +6,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated, Any, NotRequired, TypeVar
+
+from pydantic_core import ValidationError
+from typing_extensions import TypedDict
 
 from tidegate.errors import RequestError
 from tidegate.event import MAX_TS_MS, MIN_TS_MS
 from tidegate.ids import is_ulid
 from tidegate.listing import Span
+from tidegate.rest_field import ULID_PATTERN, Field, made_by, parse
 from tidegate.run import Status
 
-DEFAULT_LIMIT = 20
-MAX_LIMIT = 100
+QueryT = TypeVar("QueryT")
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
@@ -43,26 +48,29 @@ class Range:
     before_ms: int | None
 
     @classmethod
-    def parse(
-        cls, query: Mapping[str, str], now_ms: int, *, first: str, last: str, default_ms: int
+    def of(
+        cls,
+        after_ms: int | None,
+        before_ms: int | None,
+        now_ms: int,
+        default_ms: int,
+        names: tuple[str, str],
     ) -> Range:
-        """The time in the parameters of a request.
+        """The time that a request asks for.
 
         Args:
-            query: the parameters.
+            after_ms, before_ms: as they were sent, UTC ms.
             now_ms: UTC ms.
-            first, last: what the parameters are called.
-            default_ms: how far it reaches back, from `last` or from now, if `first` is not there.
+            default_ms: how far it reaches back, from its end or from now, if no begin was sent.
+            names: what the two parameters are called.
 
         Raises:
-            RequestError: 400; the message names the parameter.
+            RequestError: 400, it ends before it begins.
         """
-        before_ms = _time(query, last)
-        after_ms = _time(query, first)
         if after_ms is None:
             after_ms = (now_ms if before_ms is None else before_ms) - default_ms
         elif before_ms is not None and before_ms <= after_ms:
-            raise RequestError(400, f"{first} must be earlier than {last}")
+            raise RequestError(400, f"{names[0]} must be earlier than {names[1]}")
         return cls(after_ms, before_ms)
 
     def span(self, oldest_ms: int, now_ms: int, cursor: str | None) -> Span | None:
@@ -79,137 +87,94 @@ class Range:
         return Span.of(max(self.after_ms, oldest_ms), newest_ms, cursor)
 
 
-@dataclass(frozen=True)
-class EventsQuery:
-    """What `GET /v1/events` is asked for.
+def parse_query(model: type[QueryT], query: Mapping[str, str]) -> QueryT:
+    """The parameters of a request; those that it does not know are left out.
 
-    Attributes:
-        name: the exact event name to list; None lists all.
-        limit: how many events, 1 to 100.
-        cursor: the internal id behind which the list goes on.
-        time: when they were received.
+    Args:
+        model: a TypedDict, its fields annotated with a `Field`.
+        query: the parameters.
+
+    Raises:
+        RequestError: 400; the message names the parameter.
     """
-
-    name: str | None
-    limit: int
-    cursor: str | None
-    time: Range
-
-    @classmethod
-    def parse(cls, query: Mapping[str, str], now_ms: int) -> EventsQuery:
-        """The query in the parameters of a request.
-
-        Args:
-            query: the parameters.
-            now_ms: UTC ms. Without `received_after` the list reaches back one hour from here, or
-                from `received_before`.
-
-        Raises:
-            RequestError: 400; the message names the parameter.
-        """
-        return cls(
-            name=query.get("name"),
-            limit=limit_of(query),
-            cursor=cursor_of(query),
-            time=Range.parse(
-                query, now_ms, first="received_after", last="received_before", default_ms=HOUR_MS
-            ),
-        )
-
-
-@dataclass(frozen=True)
-class RunsQuery:
-    """What `GET /v1/runs` is asked for.
-
-    Attributes:
-        function_id: the function whose runs to list; None lists those of all.
-        statuses: what may have become of them; empty lists all.
-        event_name: the exact name of the event that started them; None lists all.
-        limit: how many runs, 1 to 100.
-        cursor: the run id behind which the list goes on.
-        time: the time in their ids.
-    """
-
-    function_id: str | None
-    statuses: tuple[Status, ...]
-    event_name: str | None
-    limit: int
-    cursor: str | None
-    time: Range
-
-    @classmethod
-    def parse(cls, query: Mapping[str, str], now_ms: int) -> RunsQuery:
-        """The query in the parameters of a request.
-
-        Args:
-            query: the parameters.
-            now_ms: UTC ms. Without `from` the list reaches back one day from here, or from `until`.
-
-        Raises:
-            RequestError: 400; the message names the parameter.
-        """
-        return cls(
-            function_id=query.get("function_id"),
-            statuses=_statuses(query),
-            event_name=query.get("event_name"),
-            limit=limit_of(query),
-            cursor=cursor_of(query),
-            time=Range.parse(query, now_ms, first="from", last="until", default_ms=DAY_MS),
-        )
-
-
-def _statuses(query: Mapping[str, str]) -> tuple[Status, ...]:
-    """The statuses in a list with commas between them."""
-    text = query.get("status")
-    if text is None:
-        return ()
     try:
-        return tuple(dict.fromkeys(Status(name.strip()) for name in text.split(",")))
+        return parse(model, query, is_closed=False)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name, why = fault["loc"][0], fault["msg"].removeprefix("Value error, ")
+        raise RequestError(400, f"Invalid {name} query parameter: {why}") from None
+
+
+def number(description: str, *, default: int, most: int) -> Field:
+    """A number; one that is not from 1 to the most becomes the nearest.
+
+    Clients of Inngest are used to that.
+    """
+
+    def make(value: str) -> int:
+        if not _INTEGER.match(value):
+            raise ValueError(f"{value!r}; it is a number from 1 to {most}")
+        return min(max(int(value), 1), most)
+
+    said = f"{description}, 1 to {most}; a number outside becomes the nearest inside"
+    return made_by(make, said, {"type": "integer"}, default)
+
+
+def some_statuses(description: str) -> Field:
+    """One or more statuses of runs, with commas between them."""
+    items = {"type": "string", "enum": list(Status)}
+    return made_by(_statuses, description, {"type": "array", "minItems": 1, "items": items})
+
+
+def _statuses(value: str) -> tuple[Status, ...]:
+    try:
+        return tuple(dict.fromkeys(Status(name.strip()) for name in value.split(",")))
     except ValueError:
-        raise RequestError(
-            400,
-            f"Invalid status query parameter: {text!r}; write one or more of "
-            f"{', '.join(Status)}, with commas between them",
+        raise ValueError(
+            f"{value!r}; write one or more of {', '.join(Status)}, with commas between them"
         ) from None
 
 
-def limit_of(query: Mapping[str, str]) -> int:
-    """How many; out of range gives the nearest, as clients of Inngest are used to."""
-    return number_of(query, "limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
-
-
-def number_of(query: Mapping[str, str], name: str, *, default: int, most: int) -> int:
-    """The number in a parameter; one that is not from 1 to the most becomes the nearest."""
-    text = query.get(name)
-    if text is None:
-        return default
-    if not _INTEGER.match(text):
-        raise RequestError(
-            400, f"Invalid {name} query parameter: {text!r}; it is a number from 1 to {most}"
+def _ulid(value: str) -> str:
+    if not is_ulid(value.upper()):
+        raise ValueError(
+            f"{value!r}; it is the next_cursor of a page, or the id of what the page is to begin "
+            "behind"
         )
-    return min(max(int(text), 1), most)
+    return value.upper()
 
 
-def cursor_of(query: Mapping[str, str]) -> str | None:
-    """Behind which ULID a list goes on, if behind one."""
-    text = query.get("cursor")
-    if text is not None and not is_ulid(text.upper()):
-        raise RequestError(
-            400,
-            f"Invalid cursor query parameter: {text!r}; it is the next_cursor of a page, or the "
-            "id of what the page is to begin behind",
-        )
-    return None if text is None else text.upper()
+LIMIT = number("How many", default=20, most=100)
+CURSOR = made_by(
+    _ulid,
+    "The list goes on behind this id: the `next_cursor` of the page before",
+    {"type": "string", "pattern": ULID_PATTERN},
+)
 
 
-def _time(query: Mapping[str, str], name: str) -> int | None:
-    text = query.get(name)
-    if text is None:
-        return None
-    try:
-        return moment_ms(text)
-    except ValueError as error:
-        raise RequestError(400, f"Invalid {name} query parameter: {error}") from None
+class PageQuery(TypedDict):
+    """Which part of a list is asked for."""
+
+    limit: Annotated[int, LIMIT]
+    cursor: NotRequired[Annotated[str, CURSOR]]
+
+
+def moment(description: str) -> Field:
+    """A time, as a text or as a number; the code gets UTC ms."""
+    schema = {
+        "anyOf": [
+            {"type": "string", "format": "date-time"},
+            {"type": "string", "format": "date"},
+            {"type": "integer", "minimum": MIN_TS_MS, "maximum": MAX_TS_MS},
+        ]
+    }
+    return made_by(_moment, description, schema)
+
+
+def _moment(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError("a time is a text, or UTC milliseconds")
+    return moment_ms(str(value))
 
 
 def moment_ms(text: str) -> int:

@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from tidegate.bulk_job import BulkJob, JobKind
 from tidegate.errors import RequestError
 from tidegate.ids import random_ulid
 from tidegate.manifest import Manifest
-from tidegate.rest_body import Moment, parse_body
-from tidegate.rest_call import Call, Result, Routes
-from tidegate.rest_jobs import Jobs
+from tidegate.rest_body import parse_body
+from tidegate.rest_call import Call, Result
+from tidegate.rest_field import some_of, text
+from tidegate.rest_jobs import JobObject, Jobs
+from tidegate.rest_operation import operation
+from tidegate.rest_query import PageQuery, moment
 from tidegate.run import Status
 
-
-class ReplayBody(BaseModel):
-    """What may be sent.
-
-    Attributes:
-        function_id: the function whose runs are started again.
-        from_ms: `from`, the first moment.
-        until_ms: `until`, the moment before which they end; now, if it is not sent or lies ahead.
-        statuses: `status`, what the runs must have come to.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    function_id: str
-    from_ms: Annotated[Moment, Field(alias="from")]
-    until_ms: Annotated[Moment | None, Field(alias="until")] = None
-    statuses: Annotated[
-        list[Literal["Failed", "Cancelled"]], Field(alias="status", min_length=1)
-    ] = [Status.FAILED.value]
+ReplayBody = TypedDict(
+    "ReplayBody",
+    {
+        "function_id": Annotated[str, text("The function whose runs are started again")],
+        "from": Annotated[int, moment("The first moment of the time in which they began")],
+        "until": NotRequired[
+            Annotated[
+                int, moment("The moment before which it ends; now, if it is not sent or lies ahead")
+            ]
+        ],
+        "status": Annotated[
+            list[str],
+            some_of(
+                "What the runs must have come to",
+                [Status.FAILED.value, Status.CANCELLED.value],
+                [Status.FAILED.value],
+            ),
+        ],
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -49,19 +53,39 @@ class ReplayEndpoints:
     jobs: Jobs
     manifest: Manifest
 
-    def routes(self) -> Routes:
-        """The paths."""
-        return self.jobs.routes("/v1/replays", JobKind.REPLAY, self.create)
+    @operation("GET", "/v1/replays", list[JobObject], tag="Replays", query=PageQuery)
+    def list_replays(self, call: Call) -> Result:
+        """The newest replays."""
+        return self.jobs.list(call, JobKind.REPLAY)
 
-    def create(self, call: Call) -> Result:
-        """Start a replay."""
+    @operation("GET", "/v1/replays/<job_id>", JobObject, tag="Replays")
+    def get_replay(self, call: Call) -> Result:
+        """One replay, with its progress."""
+        return self.jobs.get(call, JobKind.REPLAY)
+
+    @operation("DELETE", "/v1/replays/<job_id>", JobObject, tag="Replays")
+    def stop_replay(self, call: Call) -> Result:
+        """Stop a replay; what it has done stays done."""
+        return self.jobs.stop(call, JobKind.REPLAY)
+
+    @operation(
+        "POST",
+        "/v1/replays",
+        JobObject,
+        tag="Replays",
+        body=ReplayBody,
+        status=201,
+        refusals={404: "there is no such function"},
+    )
+    def start_replay(self, call: Call) -> Result:
+        """Start all runs of a function again that failed in a time."""
         body = parse_body(ReplayBody, call.body)
-        function = self.manifest.function(body.function_id)
+        function = self.manifest.function(body["function_id"])
         if function is None:
-            raise RequestError(404, f"Function not found: {body.function_id}; see /v1/functions")
+            raise RequestError(404, f"Function not found: {body['function_id']}; see /v1/functions")
         # The runs that it starts belong to the time from now on, and must not be replayed by it.
-        until_ms = min(call.now_ms if body.until_ms is None else body.until_ms, call.now_ms)
-        if body.from_ms >= until_ms:
+        until_ms = min(body.get("until", call.now_ms), call.now_ms)
+        if body["from"] >= until_ms:
             raise RequestError(400, "from must be earlier than until, and than now")
         job = BulkJob(
             id=random_ulid(call.now_ms),
@@ -69,9 +93,9 @@ class ReplayEndpoints:
             kind=JobKind.REPLAY,
             function_id=function.id,
             app_id=None,
-            from_ms=body.from_ms,
+            from_ms=body["from"],
             until_ms=until_ms,
-            run_statuses=tuple(dict.fromkeys(body.statuses)),
+            run_statuses=tuple(dict.fromkeys(body["status"])),
             expression=None,
             created_ms=call.now_ms,
         )

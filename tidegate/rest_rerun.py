@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NotRequired
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from typing_extensions import TypedDict
 
 from tidegate.errors import RequestError
 from tidegate.ids import random_ulid
 from tidegate.rerunning import Rerunner
 from tidegate.rest_body import parse_body
-from tidegate.rest_call import Call, Result, Routes
-from tidegate.rest_runs import run_object
+from tidegate.rest_call import Call, Result
+from tidegate.rest_field import hashed
+from tidegate.rest_operation import operation
+from tidegate.rest_runs import RunObject, run_object
 from tidegate.run import Rerun
 from tidegate.run_store import RunStore
 
 
-class RerunBody(BaseModel):
-    """What may be sent.
+class RerunBody(TypedDict):
+    """Where a run begins again."""
 
-    Attributes:
-        from_step: the `step_id` of the step to go on from, 40 hex digits.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    from_step: Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$", to_lower=True)] | None = (
-        None
-    )
+    from_step: NotRequired[
+        Annotated[str, hashed("The `step_id` of the step to go on from; the beginning without")]
+    ]
 
 
 @dataclass(frozen=True)
@@ -43,10 +39,18 @@ class RerunEndpoints:
     runs: RunStore
     rerunner: Rerunner
 
-    def routes(self) -> Routes:
-        """The paths."""
-        return {"/v1/runs/<run_id>/rerun": {"POST": self.rerun}}
-
+    @operation(
+        "POST",
+        "/v1/runs/<run_id>/rerun",
+        RunObject,
+        tag="Runs",
+        body=RerunBody,
+        status=201,
+        refusals={
+            409: "the run has not ended, its function is gone, or it was run again too often",
+            410: "the run's event is no longer stored",
+        },
+    )
     def rerun(self, call: Call) -> Result:
         """Start a new run of the same event and function."""
         run_id = call.ulid("run_id", "run ID")
@@ -55,5 +59,5 @@ class RerunEndpoints:
         if original is None:
             raise RequestError(404, "Run not found")
         rerun = Rerun(random_ulid(call.now_ms), original.id)
-        run = self.rerunner.rerun(original, rerun, body.from_step)
+        run = self.rerunner.rerun(original, rerun, body.get("from_step"))
         return Result(run_object(run, {}), status=201)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal
 
-from tidegate.rest_call import Call, Result, Routes, rfc3339
+from typing_extensions import TypedDict
+
+from tidegate.rest_call import Call, Result, Time, rfc3339
+from tidegate.rest_operation import operation
 from tidegate.rest_runs import asked_run
 from tidegate.rest_steps import in_order
 from tidegate.run import Run, Status
@@ -47,7 +50,7 @@ class RunJobObject(TypedDict):
     """
 
     JobID: str
-    at: str
+    at: Time
     position: int
     kind: Kind
     attempt: int
@@ -66,10 +69,7 @@ class RunJobEndpoints:
     runs: RunStore
     steps: StepStore
 
-    def routes(self) -> Routes:
-        """The paths."""
-        return {"/v1/runs/<run_id>/jobs": {"GET": self.list_jobs}}
-
+    @operation("GET", "/v1/runs/<run_id>/jobs", list[RunJobObject], tag="Runs")
     def list_jobs(self, call: Call) -> Result:
         """The jobs of a run, the one that is due first first; none when it has ended."""
         run = asked_run(self.runs, call)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from tidegate.aws import concurrently
 from tidegate.batch import chunks
@@ -18,11 +20,12 @@ from tidegate.rest_call import (
     ZERO_UUID,
     Call,
     Result,
-    Routes,
+    Time,
     rfc3339,
 )
 from tidegate.rest_events import EventEndpoints
-from tidegate.run import Run
+from tidegate.rest_operation import Ulid, operation
+from tidegate.run import Run, Status
 from tidegate.run_store import RunStore
 
 _SINGLY = "GET /v1/runs/<run_id>"
@@ -57,27 +60,44 @@ class Outcome(TypedDict):
 class RunObject(Outcome):
     """A run, with the field names of Inngest's REST API (v1), and a few more.
 
-    Ours are `environment`, `event_name`, `attempt`, `queued_at`, `next_attempt_at`, `last_error`
-    and `note`.
+    Attributes:
+        function_id: the function's id as text, `<app>-<function>`.
+        environment: the environment's name.
+        event_id: the internal id of its event.
+        event_name: the name of its event; null for runs of long ago.
+        original_run_id: the run that this one repeats, if it does.
+        replay_id: the replay that started it, if one did.
+        cron: the expression by whose time it was started, if it was.
+        status: `Running` is one between two attempts, too.
+        attempt: the attempt that runs, is due or was the last; 0 is the first.
+        queued_at: when it was recorded.
+        run_started_at: when its first attempt began.
+        next_attempt_at: when it goes on, while it waits.
+        ended_at: when it ended; null before.
+        output: what the function returned, or why it failed or was cancelled, as an error; absent
+            before, and in lists of runs.
+        error: in lists of runs, why it failed or was cancelled, without the stack.
+        last_error: why the latest attempt failed, until the run has ended.
+        note: why the output is not there.
     """
 
-    run_id: str
+    run_id: Ulid
     function_id: str
     function_version: int
     environment_id: str
     environment: str
-    event_id: str
+    event_id: Ulid
     event_name: str | None
     batch_id: None
-    original_run_id: str | None
-    replay_id: str | None
+    original_run_id: Ulid | None
+    replay_id: Ulid | None
     cron: str | None
-    status: str
+    status: Status
     attempt: int
-    queued_at: str
-    run_started_at: str | None
-    next_attempt_at: NotRequired[str]
-    ended_at: str | None
+    queued_at: Time
+    run_started_at: Time | None
+    next_attempt_at: NotRequired[Time]
+    ended_at: Time | None
 
 
 @dataclass(frozen=True)
@@ -96,13 +116,7 @@ class RunEndpoints:
     events: EventEndpoints
     manifest: Manifest
 
-    def routes(self) -> Routes:
-        """The paths."""
-        return {
-            "/v1/events/<event_id>/runs": {"GET": self.list_runs_of_event},
-            "/v1/runs/<run_id>": {"GET": self.get_run, "DELETE": self.cancel_run},
-        }
-
+    @operation("GET", "/v1/events/<event_id>/runs", list[RunObject], tag="Events")
     def list_runs_of_event(self, call: Call) -> Result:
         """The runs that an event started, with their reruns, by function."""
         internal_id = self.events.item(call)["sk"]["S"]
@@ -122,11 +136,13 @@ class RunEndpoints:
                 shown.append(run_object(run, output))
         return Result(shown)
 
+    @operation("GET", "/v1/runs/<run_id>", RunObject, tag="Runs")
     def get_run(self, call: Call) -> Result:
         """One run."""
         run = asked_run(self.runs, call)
         return Result(run_object(run, self._output(run)[0]))
 
+    @operation("DELETE", "/v1/runs/<run_id>", RunObject, tag="Runs")
     def cancel_run(self, call: Call) -> Result:
         """Cancel one run; it ends at once, or behind the step that it is in. Ended ones stay."""
         run_id = call.ulid("run_id", "run ID")

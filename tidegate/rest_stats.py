@@ -6,28 +6,42 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Annotated, Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from tidegate.errors import RequestError
 from tidegate.ids import ulid_ms
 from tidegate.listing import Filter, Page, newest_items
 from tidegate.manifest import Manifest
-from tidegate.rest_call import Call, Result, Routes, rfc3339
+from tidegate.rest_call import Call, Result, Time, rfc3339
 from tidegate.rest_functions import asked_function
-from tidegate.rest_query import DAY_MS, Range, number_of
+from tidegate.rest_operation import operation
+from tidegate.rest_query import DAY_MS, Range, moment, number, parse_query
 from tidegate.run import Status
 from tidegate.run_store import RunStore
 
 # So many runs are counted in one request, the newest ones.
 MAX_RUNS = 5_000
-DEFAULT_BUCKETS = 24
-MAX_BUCKETS = 200
+
+StatsQuery = TypedDict(
+    "StatsQuery",
+    {
+        "from": NotRequired[
+            Annotated[int, moment("The first moment; one day before `until` or now")]
+        ],
+        "until": NotRequired[Annotated[int, moment("The moment before which the time ends; now")]],
+        "buckets": Annotated[
+            int, number("Into how many pieces the time is cut", default=24, most=200)
+        ],
+    },
+)
 
 BucketObject = TypedDict(
     "BucketObject",
     {
-        "from": str,
-        "until": str,
+        "from": Time,
+        "until": Time,
         "completed": int,
         "failed": int,
         "cancelled": int,
@@ -41,8 +55,8 @@ StatsObject = TypedDict(
     "StatsObject",
     {
         "function_id": str,
-        "from": str,
-        "until": str,
+        "from": Time,
+        "until": Time,
         "complete": bool,
         "buckets": list[BucketObject],
     },
@@ -88,16 +102,21 @@ class StatsEndpoints:
     runs: RunStore
     manifest: Manifest
 
-    def routes(self) -> Routes:
-        """The paths."""
-        return {"/v1/functions/<function_id>/stats": {"GET": self.get_stats}}
-
+    @operation(
+        "GET",
+        "/v1/functions/<function_id>/stats",
+        StatsObject,
+        tag="Functions",
+        query=StatsQuery,
+    )
     def get_stats(self, call: Call) -> Result:
         """Counts and durations of the newest runs of a time."""
         function = asked_function(self.manifest, call)
-        time = Range.parse(call.query, call.now_ms, first="from", last="until", default_ms=DAY_MS)
+        query = parse_query(StatsQuery, call.query)
+        begin_ms, end_ms = query.get("from"), query.get("until")
+        time = Range.of(begin_ms, end_ms, call.now_ms, DAY_MS, ("from", "until"))
         until_ms = call.now_ms if time.before_ms is None else time.before_ms
-        count = number_of(call.query, "buckets", default=DEFAULT_BUCKETS, most=MAX_BUCKETS)
+        count = query["buckets"]
         if time.after_ms >= until_ms:
             raise RequestError(400, "from must be earlier than until, which is now by default")
         edges = _edges(time.after_ms, until_ms, count)

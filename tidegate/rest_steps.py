@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from tidegate.attempt import Attempt, Attempts
 from tidegate.aws import concurrently
 from tidegate.batch import chunks
 from tidegate.encoding import decode
 from tidegate.errors import DeadLetterError, RequestError
-from tidegate.rest_call import FETCHED_AT_ONCE, MAX_LIST_BYTES, Call, Result, Routes, rfc3339
+from tidegate.rest_call import FETCHED_AT_ONCE, MAX_LIST_BYTES, Call, Result, Time, rfc3339
+from tidegate.rest_operation import operation
 from tidegate.rest_runs import ErrorObject, asked_run
 from tidegate.run import Failure, Run
 from tidegate.run_store import RunStore
@@ -32,8 +35,8 @@ class AttemptObject(TypedDict):
     """One attempt of a step that has ended, and why it failed, if it did."""
 
     attempt: int
-    started_at: str
-    ended_at: str
+    started_at: Time
+    ended_at: Time
     error: NotRequired[ErrorObject]
 
 
@@ -55,9 +58,9 @@ class StepObject(TypedDict):
     op: OpName
     status: Literal["Waiting", "Completed", "Failed"]
     attempt: int
-    started_at: str
-    ended_at: str | None
-    due_at: str | None
+    started_at: Time
+    ended_at: Time | None
+    due_at: Time | None
     event_name: NotRequired[str]
     output: NotRequired[Any]
     error: NotRequired[ErrorObject]
@@ -77,13 +80,7 @@ class StepEndpoints:
     runs: RunStore
     steps: StepStore
 
-    def routes(self) -> Routes:
-        """The paths."""
-        return {
-            "/v1/runs/<run_id>/steps": {"GET": self.list_steps},
-            "/v1/runs/<run_id>/steps/<step_id>": {"GET": self.get_step},
-        }
-
+    @operation("GET", "/v1/runs/<run_id>/steps", list[StepObject], tag="Runs")
     def list_steps(self, call: Call) -> Result:
         """The steps of a run, in the order in which they began."""
         run = asked_run(self.runs, call)
@@ -99,6 +96,7 @@ class StepEndpoints:
                 shown.append(_object(record, note))
         return Result(shown)
 
+    @operation("GET", "/v1/runs/<run_id>/steps/<step_id>", StepObject, tag="Runs")
     def get_step(self, call: Call) -> Result:
         """One step of a run."""
         run = asked_run(self.runs, call)
@@ -119,7 +117,9 @@ def in_order(records: dict[str, StepRecord], run: Run, now_ms: int) -> list[Step
     """The steps of a run, in the order in which they began, as they stand now."""
     now_ms = run.ended_ms or now_ms
     settled = [_as_of(record, now_ms) for record in records.values()]
-    return sorted(settled, key=lambda r: (r.started_ms, r.ended_ms or now_ms, r.step.name))
+    return sorted(
+        settled, key=lambda r: (r.started_ms, r.ended_ms or now_ms, r.step.name, r.step.index)
+    )
 
 
 def attempts_of(record: StepRecord) -> Attempts:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from tidegate.attempt import Attempt
 from tidegate.event_store import EventStore
-from tidegate.rest_call import Call, Result, Routes, rfc3339
+from tidegate.rest_call import Call, Result, Time, rfc3339
+from tidegate.rest_operation import Ulid, operation
 from tidegate.rest_runs import ErrorObject, asked_run
 from tidegate.rest_steps import attempts_of, error_object, error_of, in_order
 from tidegate.run import Failure, Run, Status, failure_of
@@ -41,15 +44,15 @@ class SpanObject(TypedDict):
     name: str
     step_id: NotRequired[str]
     attempt: NotRequired[int]
-    started_at: str
-    ended_at: str | None
+    started_at: Time
+    ended_at: Time | None
     status: SpanStatus
     error: NotRequired[ErrorObject]
 
 
 TimelineObject = TypedDict(
     "TimelineObject",
-    {"run_id": str, "status": str, "from": str, "until": str, "spans": list[SpanObject]},
+    {"run_id": Ulid, "status": Status, "from": Time, "until": Time, "spans": list[SpanObject]},
 )
 
 
@@ -97,10 +100,7 @@ class TimelineEndpoints:
     steps: StepStore
     events: EventStore
 
-    def routes(self) -> Routes:
-        """The paths."""
-        return {"/v1/runs/<run_id>/timeline": {"GET": self.get_timeline}}
-
+    @operation("GET", "/v1/runs/<run_id>/timeline", TimelineObject, tag="Runs")
     def get_timeline(self, call: Call) -> Result:
         """The spans of a run, in the order in which they began."""
         run = asked_run(self.runs, call)

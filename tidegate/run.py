@@ -63,22 +63,25 @@ class Rerun:
     """What makes a run one that repeats another.
 
     Its id is not derived from its event, or it would be the run that it repeats. It carries the
-    time when the rerun was asked for.
+    time when the rerun was asked for. Late first runs of events are the exception.
 
     Attributes:
         run_id: its id.
-        original_run_id: the run that it repeats, of the same function and event.
+        original_run_id: the run that it repeats, of the same function and event; None for the
+            first run of an event that is replayed, whose id is the one that its event gives it.
         replay_id: the replay that it is a part of, if it is.
+        sent_ms: when it was asked for, where its id does not tell, UTC ms.
     """
 
     run_id: str
-    original_run_id: str
+    original_run_id: str | None
     replay_id: str | None = None
+    sent_ms: int | None = None
 
     @property
     def asked_ms(self) -> int:
         """When it was asked for, UTC ms."""
-        return ulid_ms(self.run_id)
+        return ulid_ms(self.run_id) if self.sent_ms is None else self.sent_ms
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,10 @@ class Run:
     @property
     def rerun(self) -> Rerun | None:
         """What makes it a rerun; None when its event started it."""
-        if self.original_run_id is None:
+        if self.original_run_id is None and self.replay_id is None:
             return None
-        return Rerun(self.id, self.original_run_id, self.replay_id)
+        sent_ms = self.queued_ms if self.original_run_id is None else None
+        return Rerun(self.id, self.original_run_id, self.replay_id, sent_ms)
 
     def with_attempt(self, ended_ms: int, failure: Failure | None = None) -> Run:
         """The run with the present attempt in its list.

@@ -16,7 +16,7 @@ from tidegate.clock import Clock, SystemClock
 from tidegate.context import Logger
 from tidegate.errors import ConfigurationError
 from tidegate.event_model import Event
-from tidegate.exchange import Answer, Attempt, Exchange, encode_events, exchange, split
+from tidegate.exchange import Answer, Attempt, Batch, Exchange, encode_events, exchange, split
 from tidegate.tracing import current_origin
 
 if TYPE_CHECKING:
@@ -74,7 +74,23 @@ class Sender:
 
     def send_sync(self, url: str, events: Sequence[Event]) -> list[str]:
         """Send events; `Client.send_sync` says more."""
-        deliveries = self._exchange(url, events)
+        return self._drive(url, self._exchange(url, events))
+
+    def deliver(self, url: str, batch: Batch) -> list[str]:
+        """Send events that are written as JSON already, in one request.
+
+        Args:
+            url: where to, the event key included.
+            batch: the events.
+
+        Raises:
+            SendEventsError: as `Client.send` says.
+            ConfigurationError: the URL cannot be used.
+        """
+        _check_url(url)
+        return self._drive(url, exchange([batch], self._clock, self._logger))
+
+    def _drive(self, url: str, deliveries: Exchange) -> list[str]:
         try:
             attempt = next(deliveries)
             while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from tidegate import cold_start as cold_start
 from tidegate.aws import make_clients
 from tidegate.bus import Bus
 from tidegate.cancelling import Canceller

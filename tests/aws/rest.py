@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.aws.conftest import Stage
+from tests.openapi import check_answer
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
@@ -69,7 +70,7 @@ class Rest:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> Answer:
-        """The answer to a request."""
+        """The answer to a request, which must be as the OpenAPI document says."""
         sent = {"accept": "*/*", **(headers or {})}
         if self.token:
             sent.setdefault("authorization", f"Bearer {self.token}")
@@ -90,7 +91,9 @@ class Rest:
             event["body"] = body if isinstance(body, str) else json.dumps(body)
         if query is not None:
             event["queryStringParameters"] = dict(query)
-        return answer_of(self.handler(event, None))
+        answer = answer_of(self.handler(event, None))
+        check_answer(method, path, answer.status, answer.body)
+        return answer
 
     def post(self, path: str, body: Any = None) -> Answer:
         """The answer to a body that is sent, as JSON unless it is text already."""

@@ -228,6 +228,15 @@ def test_steps_are_in_the_order_of_their_beginning(stage: Stage, see: See) -> No
     assert [step["name"] for step in see(handler).drive().get("steps")] == ["c", "a", "b"]
 
 
+def test_uses_of_one_name_in_the_same_moment_are_in_their_order(see: See) -> None:
+    def handler(ctx: ContextSync) -> None:
+        for number in range(12):
+            ctx.step.run("same", lambda number=number: number)
+
+    steps = see(handler).drive().get("steps")
+    assert [step["index"] for step in steps] == list(range(12))
+
+
 def test_a_large_output_comes_from_the_bucket_and_may_be_gone(stage: Stage, see: See) -> None:
     seen = see(lambda ctx: len(ctx.step.run("a", lambda: "x" * 100_000))).drive()
     assert seen.get("steps")[0]["output"] == "x" * 100_000

@@ -24,7 +24,7 @@ from tidegate.event import CheckedEvent
 from tidegate.function import Function, make_function
 from tidegate.ids import Seed, is_ulid
 from tidegate.ingest import Ingest
-from tidegate.key import OpenKeys, StoredKeys
+from tidegate.key import Key, OpenKeys, StoredKeys
 from tidegate.local.lambda_function import LambdaFunction
 from tidegate.message import decode_message
 from tidegate.trigger import TriggerEvent
@@ -136,6 +136,9 @@ def test_the_key_is_in_the_path_or_in_a_header(path: str, headers: dict[str, str
         def find(self, kind: Any, secret: str) -> Any:
             self.asked.append(secret)
             return OpenKeys(ENV).find(kind, secret)
+
+        def open_environment(self, key: Key, env: str) -> None:
+            pass
 
     keys = OneKey()
     answer = ask(

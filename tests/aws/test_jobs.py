@@ -176,6 +176,16 @@ def test_a_replay_does_not_replay_the_runs_that_it_starts(
     assert sorted(map(str, originals)) == sorted(run.id for run in failed)
 
 
+@pytest.mark.parametrize("first", ["0001-01-01", "1969-12-31T23:59:59Z", "1970-01-01"])
+def test_a_time_may_begin_before_any_run(stage: Stage, shop: Shop, first: str) -> None:
+    shop.run(fails="always")
+    replay = shop.replay(**{"from": first, "until": rfc3339(stage.clock.ms + 1)})
+    cancellation = shop.cancel(started_after=first)
+    shop.settle()
+    assert [shop.job(job)["status"] for job in (replay, cancellation)] == ["Completed"] * 2
+    assert shop.counts(replay) == (1, 1, 0)
+
+
 def test_other_environments_are_not_touched(stage: Stage, shop: Shop) -> None:
     failed = shop.run(env="other", fails="always")
     sleeping = shop.run(env="other", sleeps=True)

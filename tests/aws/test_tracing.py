@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.aws.conftest import ENV, Stage, batch
-from tests.aws.deployed import TIMEOUT_MS, Deployed, function_of
+from tests.aws.deployed import TIMEOUT_MS, Deployed, function_of, settle
 from tests.aws.rest import Rest, load_handler
 from tests.gateway import ask, request
 from tidegate.context import Context, ContextSync
@@ -173,8 +173,7 @@ def test_the_trace_is_the_same_after_a_sleep_a_wait_and_a_rerun(stage: Stage, si
     run = deployed.run_of(message)
     other = PARENT.replace("b7ad", "aaaa")
     post(stage, {"name": "app/b"}, traceparent=other)
-    stage.matcher.handle(batch(stage.receive(stage.settings.matcher_queue_url)))
-    deployed.drive()
+    settle(stage, deployed)
     run_id = random_ulid(stage.clock.ms)
     stage.rerunner.rerun(deployed.run_of(message), Rerun(run_id, run.id))
     deployed.handle(*stage.messages(deployed.function))

@@ -321,11 +321,12 @@ def test_a_page_of_any_origin_may_send(served: Served) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
+        ("POST", "/", 405),
         ("POST", "/x", 404),
         ("GET", "/e/k", 405),
         ("GET", "/v1/nothing", 404),
-        ("POST", "/v1/events", 405),
+        ("PUT", "/v1/events", 405),
         ("GET", "/v1/events/no-ulid", 400),
     ],
 )

@@ -123,7 +123,7 @@ def test_the_stack_is_complete(deployment: Deployment) -> None:
     [stack] = stacks["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    assert set(outputs) == {"Bucket", "KeysTable", "Url"}
+    assert set(outputs) == {"Bucket", "FirstKey", "KeysTable", "Url"}
     assert outputs["KeysTable"] in deployment.client("dynamodb").list_tables()["TableNames"]
 
 
@@ -195,8 +195,13 @@ def test_the_code_was_uploaded(deployment: Deployment) -> None:
 
 def create_key(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[str]:
     """What `tidegate keys create` did."""
+    return tidegate(deployment, "keys", "create", *options)
+
+
+def tidegate(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What the command did."""
     return subprocess.run(
-        [BIN / "tidegate", "keys", "create", *options],
+        [BIN / "tidegate", *arguments],
         env=environment(deployment.endpoint),
         capture_output=True,
         text=True,
@@ -217,7 +222,8 @@ def keys(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> StoredKeys:
         "Stacks"
     ]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    monkeypatch.setattr("tidegate.key.client", deployment.client)
+    for module in ("key", "environments"):
+        monkeypatch.setattr(f"tidegate.{module}.client", deployment.client)
     return StoredKeys(outputs["KeysTable"], FakeClock())
 
 
@@ -263,6 +269,46 @@ def test_a_key_that_cannot_be_created_is_one_line(
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
     assert re.search(message, line)
+
+
+def test_keys_are_listed_rotated_and_revoked(deployment: Deployment, keys: StoredKeys) -> None:
+    old = secret_of(create_key(deployment, "--stage=trial", "--env=rotating", "--name=[b]shop[/b]"))
+
+    def listed() -> list[dict[str, Any]]:
+        done = tidegate(deployment, "keys", "list", "--stage=trial", "--json")
+        return [key for key in json.loads(done.stdout) if key["environment"] == "rotating"]
+
+    [key] = listed()
+    assert (key["name"], key["kind"], key["revoked_at"]) == ("[b]shop[/b]", "event", None)
+    assert "[b]shop[/b]" in tidegate(deployment, "keys", "list", "--stage=trial").stdout
+    rotated = tidegate(deployment, "keys", "rotate", "--stage=trial", key["id"])
+    assert f"tidegate keys revoke --stage trial {key['id']}" in rotated.stderr
+    new = rotated.stdout.strip()
+    assert [keys.find("event", secret) for secret in (old, new)] == [Key("event", "rotating")] * 2
+    revoked = tidegate(deployment, "keys", "revoke", "--stage=trial", key["id"])
+    assert (revoked.returncode, revoked.stdout.split()[:2]) == (0, ["revoked", key["id"]])
+    keys.clock.sleep(60)
+    assert [keys.find("event", secret) for secret in (old, new)] == [None, Key("event", "rotating")]
+    assert [bool(key["revoked_at"]) for key in listed()] == [True, False]
+    assert [key["last_used"] is None for key in listed()] == [False, False]
+
+
+def test_an_unknown_key_or_environment_is_one_line(deployment: Deployment) -> None:
+    for arguments in (("keys", "revoke"), ("keys", "rotate"), ("envs", "archive")):
+        done = tidegate(deployment, *arguments, "--stage=trial", "nonsense")
+        assert (done.returncode, done.stdout) == (1, "")
+        [line] = done.stderr.splitlines()
+        assert "'nonsense'" in line
+
+
+def test_environments_are_listed_and_archived(deployment: Deployment, keys: StoredKeys) -> None:
+    keys.open_environment(Key("event", "branches", branch=True), "pr-1")
+    assert tidegate(deployment, "envs", "archive", "--stage=trial", "pr-1").returncode == 0
+    done = tidegate(deployment, "envs", "list", "--stage=trial", "--json")
+    [found] = json.loads(done.stdout)
+    assert (found["name"], found["archived_at"] is None) == ("pr-1", False)
+    assert tidegate(deployment, "envs", "unarchive", "--stage=trial", "pr-1").returncode == 0
+    assert "pr-1" in tidegate(deployment, "envs", "list", "--stage=trial").stdout
 
 
 # --- docs/deploying.md ----------------------------------------------------------------------------

@@ -56,6 +56,20 @@ def test_the_asset_holds_tidegate_the_handlers_and_the_app(asset: Path) -> None:
     assert "warehouse.py" in names
 
 
+def test_the_asset_holds_the_rest_apis_description_but_not_what_makes_it(asset: Path) -> None:
+    names = files(asset)
+    served = ROOT / "tidegate" / "openapi.json"
+    assert names["tidegate/openapi.json"].read_bytes() == served.read_bytes()
+    assert not [name for name in names if name.startswith("tidegate/openapi") and "py" in name]
+
+
+def test_the_asset_holds_the_dashboards_files(asset: Path) -> None:
+    folder = Path("tidegate/dashboard/static")
+    here = {name: path.read_bytes() for name, path in files(ROOT / folder).items()}
+    assert {"index.html", "app.js", "style.css", "vendor/preact.js"} <= set(here)
+    assert {name: path.read_bytes() for name, path in files(asset / folder).items()} == here
+
+
 def test_what_a_developers_machine_runs_stays_there(asset: Path) -> None:
     names = files(asset)
     assert not [

@@ -19,10 +19,10 @@ ACCEPTED = {
         "stage's own roles reach the bucket; who wants every access on record turns on the data "
         "events of CloudTrail for it."
     ),
-    (r"AwsSolutions-APIG4", r"Http/(Api|Ingest)Route/Resource"): (
+    (r"AwsSolutions-APIG4", r"Http/(Api|Dashboard|Ingest|Page)Route/Resource"): (
         "The handlers check event keys and signing keys themselves: event keys come in the path, "
         "where no authorizer of an HTTP API looks, and an authorizer's refusal has a body that "
-        "clients cannot read."
+        "clients cannot read. Of the dashboard only the page itself is open."
     ),
     (r"AwsSolutions-IAM5\[Resource::<\w*StoragePayloads\w+\.?Arn>/\*\]", ROLES): (
         "The objects of the stage's own bucket: their names are made while it runs."

@@ -8,7 +8,7 @@ import pytest
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 INGEST = {
-    "StorageKeys": {"dynamodb:GetItem"},
+    "StorageKeys": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     "StorageDedup": {"dynamodb:PutItem"},
     "StorageEvents": {"dynamodb:BatchWriteItem", "dynamodb:GetItem"},
     "StorageWaits": {"dynamodb:Query"},
@@ -17,7 +17,15 @@ INGEST = {
     "IngestLogs": LOGS,
 }
 REST_API = {
-    "StorageKeys": {"dynamodb:GetItem"},
+    "StorageKeys": {
+        "dynamodb:DeleteItem",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Scan",
+        "dynamodb:UpdateItem",
+    },
+    "StorageDedup": {"dynamodb:PutItem"},
+    "StorageWaits": {"dynamodb:Query"},
     "StorageEvents": {"dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:Query"},
     "StorageRuns": {
         "dynamodb:BatchGetItem",
@@ -179,6 +187,36 @@ def test_the_schedule_role_is_passed_to_scheduler_only(template: dict[str, Any])
         assert statement["Condition"] == {
             "StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}
         }
+
+
+def test_the_rest_api_alone_makes_and_changes_keys(template: dict[str, Any]) -> None:
+    writing = {
+        (name, *listed(statement["Action"])): statement.get("Condition")
+        for name, of_role in statements(template).items()
+        for statement in of_role
+        if "StorageKeys" in map(plain, listed(statement["Resource"]))
+        and listed(statement["Action"]) != ["dynamodb:GetItem"]
+    }
+    note = {
+        "ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "last_used_day"]},
+        "StringEqualsIfExists": {"dynamodb:ReturnValues": ["NONE"]},
+    }
+    assert writing == {
+        ("IngestRole", "dynamodb:UpdateItem"): note,
+        ("IngestRole", "dynamodb:PutItem"): leading("environment#*"),
+        ("RestApiRole", "dynamodb:DeleteItem"): leading("session#*"),
+        (
+            "RestApiRole",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Scan",
+            "dynamodb:UpdateItem",
+        ): None,
+    }
+
+
+def leading(pattern: str) -> dict[str, Any]:
+    return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [pattern]}}
 
 
 def test_roles_are_assumed_by_the_service_they_are_for(template: dict[str, Any]) -> None:

@@ -324,6 +324,7 @@ def test_the_rest_api_is_told_where_things_are(dev: Template) -> None:
     assert plain(environment) == {
         "TIDEGATE_AUTH": "keys",
         "TIDEGATE_BUCKET": "StoragePayloads",
+        "TIDEGATE_DEDUP_TABLE": "StorageDedup",
         "TIDEGATE_EVENTS_TABLE": "StorageEvents",
         "TIDEGATE_JOBS_TABLE": "StorageJobs",
         "TIDEGATE_KEYS_TABLE": "StorageKeys",
@@ -335,6 +336,7 @@ def test_the_rest_api_is_told_where_things_are(dev: Template) -> None:
         "TIDEGATE_RUNS_TABLE": "StorageRuns",
         "TIDEGATE_STEPS_TABLE": "StorageSteps",
         "TIDEGATE_TOPIC_ARNS": "Events",
+        "TIDEGATE_WAITS_TABLE": "StorageWaits",
     }
 
 

@@ -212,4 +212,4 @@ def test_requests_are_logged_without_what_may_hold_a_key(synthesis: Synthesis) -
     assert {"$context.requestId", "$context.status", "$context.identity.sourceIp"} <= told
     # An event key is part of the path `/e/<key>`. A route has no part that a client chooses.
     assert not {one for one in told if re.search(r"(?i)path|query|header|authorizer", one)}
-    assert {path for path, _ in ROUTES} == {"/v1/{proxy+}", "$default"}
+    assert {path for path, _ in ROUTES} == {"/", "/dashboard/{proxy+}", "/v1/{proxy+}", "$default"}

@@ -92,21 +92,23 @@ def test_what_is_absent_is_left_out(ask, lambdas):
 
 
 @pytest.mark.parametrize(
-    ("path", "name", "proxy"),
+    ("path", "name", "route", "proxy"),
     [
-        ("/v1/events/x", "api", "events/x"),
-        ("/v1/", "ingest", None),
-        ("/v1", "ingest", None),
-        ("/v10/x", "ingest", None),
-        ("/", "ingest", None),
+        ("/v1/events/x", "api", "ANY /v1/{proxy+}", "events/x"),
+        ("/v1/", "ingest", "$default", None),
+        ("/v1", "ingest", "$default", None),
+        ("/v10/x", "ingest", "$default", None),
+        ("/", "api", "ANY /", None),
+        ("/dashboard/session", "api", "ANY /dashboard/{proxy+}", "session"),
+        ("/dashboards", "ingest", "$default", None),
     ],
 )
-def test_the_route_decides_who_answers(ask, lambdas, path, name, proxy):
+def test_the_route_decides_who_answers(ask, lambdas, path, name, route, proxy):
     ask("GET", path)
     got, event = lambdas["events"][0]
     assert got == name
     assert event.get("pathParameters", {}).get("proxy") == proxy
-    assert event["routeKey"] == ("ANY /v1/{proxy+}" if name == "api" else "$default")
+    assert event["routeKey"] == route
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,14 @@ from moto.sqs import models
 
 from tests.local.conftest import arn_of
 from tidegate.aws import client
-from tidegate.local import dynamodb_speed, moto_gaps, moto_shortcut, moto_speed, sqs_speed
+from tidegate.local import (
+    dynamodb_speed,
+    moto_gaps,
+    moto_shortcut,
+    moto_speed,
+    query_speed,
+    sqs_speed,
+)
 
 
 def send(url, bodies, **options):
@@ -47,7 +54,7 @@ def counts(url):
 
 
 def test_moto_is_the_one_that_this_was_made_for():
-    modules = (dynamodb_speed, moto_gaps, moto_shortcut, moto_speed, sqs_speed)
+    modules = (dynamodb_speed, moto_gaps, moto_shortcut, moto_speed, query_speed, sqs_speed)
     made_for = {module.MOTO_VERSION for module in modules}
     assert made_for == {version("moto")}, (
         "compare what these modules override with what moto has now"

@@ -20,7 +20,14 @@ from typing import Any
 from moto import mock_aws
 
 from tidegate.aws import client, forget_clients
-from tidegate.local import dynamodb_speed, moto_gaps, moto_shortcut, moto_speed, sqs_speed
+from tidegate.local import (
+    dynamodb_speed,
+    moto_gaps,
+    moto_shortcut,
+    moto_speed,
+    query_speed,
+    sqs_speed,
+)
 from tidegate.local.environment import environment
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
 from tidegate.manifest import (
@@ -116,6 +123,7 @@ class Cloud:
         """Start AWS and make what all functions share."""
         sqs_speed.install()
         dynamodb_speed.install()
+        query_speed.install()
         moto_gaps.install()
         moto_speed.install()
         self._undo.enter_context(environment(_ENVIRONMENT))
@@ -173,9 +181,9 @@ class Cloud:
     def api_environment(self) -> dict[str, str]:
         """The environment variables of the api Lambda."""
         return self._settings().environment(
-            "events_table", "runs_table", "steps_table", "jobs_table", "keys_table", "topic_arns",
-            "bucket", "manifest", "matcher_queue_url", "auth", "default_env", "max_request_bytes",
-            "retention_days",
+            "dedup_table", "events_table", "runs_table", "steps_table", "waits_table", "jobs_table",
+            "keys_table", "topic_arns", "bucket", "manifest", "matcher_queue_url", "auth",
+            "default_env", "max_request_bytes", "retention_days",
         )  # fmt: skip
 
     def worker_environment(self, function_id: str) -> dict[str, str]:

@@ -53,8 +53,8 @@ class HttpFront:
     """An ASGI application that hands each request to the Lambda of its route, in a thread.
 
     Args:
-        routes: route keys, most special first, each with the name of its Lambda: `$default`, or a
-            path that ends in `{proxy+}`.
+        routes: route keys, most special first, each with the name of its Lambda: `$default`, a
+            path, or a path that ends in `{proxy+}`.
         invoke: what invokes a Lambda, by the Lambda's name; asked anew for each request.
     """
 
@@ -98,7 +98,7 @@ class HttpFront:
 
     def _route(self, path: str) -> tuple[str, str]:
         for route, name in self._routes:
-            if route == "$default" or _greedy_part(route, path):
+            if route in ("$default", path) or _greedy_part(route, path):
                 return route, name
         raise LookupError(f"no route takes {path}")
 
