@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test bench lint types unit synth snapshot openapi vendor deploy lock clean
+.PHONY: help dev test bench lint types unit synth snapshot openapi vendor deploy lock audit clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ vendor: .stamps/test .stamps/node  ## take the dashboard's libraries from their 
 
 deploy: .stamps/test .stamps/node  ## deploy the stage STAGE into the AWS account of the environment
 	$(BIN)/npx --no-install cdk deploy -c stage=$(or $(STAGE),dev)
+
+# No part of `make test`: it asks PyPI and npm what is known of each package, so it needs a network.
+audit: .stamps/dev  ## ask PyPI and npm for known vulnerabilities of the locked packages
+	$(UV) tool run 'pip-audit>=2.9,<3' --disable-pip --require-hashes --progress-spinner off \
+		$(addprefix -r requirements/,dev.txt lambda.txt test.txt uv.txt)
+	$(BIN)/npm audit --omit=optional
 
 lock:  ## resolve the locked versions anew
 	$(UV) pip compile $(COMPILE) --extra build --extra dev pyproject.toml -o requirements/dev.txt

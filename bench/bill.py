@@ -58,6 +58,9 @@ OTHERS: dict[str, Callable[[], Bill]] = {
 # Lambda polls each queue with five connections that wait for 20 s; 30 days.
 RECEIVES_A_MONTH = 5 * 30 * 86_400 // 20
 ALARMS_A_QUEUE = 2
+# Each metric that an alarm looks at counts; two of the four of a stage look at two.
+ALARMS_A_STAGE = 4
+ALARM_METRICS_A_STAGE = 6
 
 
 def measure() -> Iterator[Figure]:
@@ -109,14 +112,16 @@ def idle() -> Iterator[Figure]:
     """What a month without traffic costs, by what Lambda does with queues that are empty."""
     polling = dollars({"SQS request": RECEIVES_A_MONTH})
     alarms = dollars({"CloudWatch alarm": ALARMS_A_QUEUE})
+    of_stage = dollars({"CloudWatch alarm": ALARM_METRICS_A_STAGE})
     month = "$ a month"
     yield Figure("no traffic: polling a queue", polling, month)
     yield Figure("no traffic: the alarms of a queue", alarms, month)
+    yield Figure("no traffic: the alarms of a stage", of_stage, month)
     for functions in (1, 10, 100):
         # And the matcher's.
         queues = functions + 1
         name = f"no traffic: a stage with {functions} function{'s'[: functions - 1]}"
-        yield Figure(name, queues * (polling + alarms), month)
+        yield Figure(name, of_stage + queues * (polling + alarms), month)
 
 
 def _stages(name: str, bill: Bill) -> Iterator[Figure]:

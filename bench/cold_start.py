@@ -79,9 +79,9 @@ def stage_environment(
         path = Path(folder, "manifest.json")
         Manifest.of(functions).write(path)
         queue = "https://sqs.us-east-1.amazonaws.com/123456789012"
-        given: dict[str, str | int] = {
+        given: dict[str, str | int | tuple[str, ...]] = {
             **{f"{table.name}_table": f"bench-{table.name}" for table in TABLES},
-            "topic_arn": "arn:aws:sns:us-east-1:123456789012:bench",
+            "topic_arns": ("arn:aws:sns:us-east-1:123456789012:bench",),
             "bucket": "bench-payloads",
             "manifest": str(path),
             "function": functions[0].id,

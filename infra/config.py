@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from infra.context import Context, choice, modules, number, text, wrong
 from tidegate import registry
 from tidegate.errors import ConfigurationError
 from tidegate.manifest import Manifest
 from tidegate.settings import MAX_REQUEST_BYTES
 
 PRODUCTION = "production"
-# A stack has up to 500 resources, a function is eleven of them; see
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-MAX_FUNCTIONS = 40
-FUNCTION_RESOURCES = 11
-# What functions and the schedules of their crons may be together; the rest is what all share.
-MAX_FUNCTION_RESOURCES = 455
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # It becomes part of the stack's name; CloudFormation cuts what it derives from that to length.
-_STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,39}\Z")
+_STAGE = r"[A-Za-z0-9][A-Za-z0-9-]{0,39}"
+_KEY = r"aws|stack|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+"
+_TOPIC_OR_EMAIL = r"none|arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]+|[^@\s]+@[^@\s]+\.[^@\s]+"
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,14 @@ class Config:
         function_timeout: how long one invocation of a function may take, 1 to 900 seconds.
         retention_days: how long events and runs are kept, 2 to 3650 days.
         max_request_bytes: the largest request body, 1024 to 5 MiB.
+        requests_per_second: how many requests the HTTP API lets through, 1 to 10000.
+        encryption: `aws` (keys of AWS), `stack` (a KMS key in the stack), or a KMS key's ARN.
         log_level: what the Lambdas log.
+        alarms: `queues` (of the stage and of queues), `all` (of Lambdas, too), or `none`.
+        alarms_to: an SNS topic's ARN or an e-mail address that alarms notify, or `none`.
+        dashboard: `production` (in that stage only), `yes` or `no`.
+        tracing: whether X-Ray traces Lambdas, `on` or `off`.
+        placement: the file that says in which stack each function is.
     """
 
     stage: str = "dev"
@@ -44,10 +45,17 @@ class Config:
     function_timeout: int = 120
     retention_days: int = 30
     max_request_bytes: int = 512 * 1024
+    requests_per_second: int = 1000
+    encryption: str = "aws"
     log_level: str = "INFO"
+    alarms: str = "queues"
+    alarms_to: str = "none"
+    dashboard: str = "production"
+    tracing: str = "off"
+    placement: str = "placement.json"
 
     @classmethod
-    def read(cls, context: Callable[[str], Any]) -> Config:
+    def read(cls, context: Context) -> Config:
         """The choices in a CDK context.
 
         Args:
@@ -57,14 +65,39 @@ class Config:
             ConfigurationError: a value cannot work; one line that names its key.
         """
         return cls(
-            stage=_stage(context),
-            functions=_functions(context),
-            function_timeout=_number(context, "function_timeout", cls.function_timeout, 1, 900),
-            retention_days=_number(context, "retention_days", cls.retention_days, 2, 3650),
-            max_request_bytes=_number(
+            stage=text(
+                context, "stage", cls.stage, _STAGE, "use letters, digits and '-', at most 40"
+            ),
+            functions=modules(context, "functions"),
+            function_timeout=number(context, "function_timeout", cls.function_timeout, 1, 900),
+            retention_days=number(context, "retention_days", cls.retention_days, 2, 3650),
+            max_request_bytes=number(
                 context, "max_request_bytes", cls.max_request_bytes, 1024, MAX_REQUEST_BYTES
             ),
-            log_level=_log_level(context),
+            requests_per_second=number(
+                context, "requests_per_second", cls.requests_per_second, 1, 10_000
+            ),
+            encryption=text(
+                context,
+                "encryption",
+                cls.encryption,
+                _KEY,
+                "use 'aws', 'stack' or the ARN of a KMS key",
+            ),
+            log_level=choice(context, "log_level", cls.log_level, *LOG_LEVELS),
+            alarms=choice(context, "alarms", cls.alarms, "none", "queues", "all"),
+            alarms_to=text(
+                context,
+                "alarms_to",
+                cls.alarms_to,
+                _TOPIC_OR_EMAIL,
+                "use 'none', the ARN of an SNS topic or an e-mail address",
+            ),
+            dashboard=choice(context, "dashboard", cls.dashboard, PRODUCTION, "yes", "no"),
+            tracing=choice(context, "tracing", cls.tracing, "on", "off"),
+            placement=text(
+                context, "placement", cls.placement, r".+\.json", "name a file that ends in .json"
+            ),
         )
 
     @property
@@ -72,80 +105,22 @@ class Config:
         """Whether what this stage stores outlives the stack."""
         return self.stage == PRODUCTION
 
+    @property
+    def has_dashboard(self) -> bool:
+        """Whether the stage has a dashboard."""
+        return self.dashboard == "yes" or (self.dashboard == PRODUCTION and self.is_production)
+
     def manifest(self) -> Manifest:
         """The manifest of the functions that the modules register.
 
         Raises:
-            ConfigurationError: a module does not exist, or the functions are none or too many, or
-            their crons are.
+            ConfigurationError: a module does not exist, or registers no function.
         """
         try:
             registry.load(self.functions)
         except ConfigurationError as error:
-            raise _wrong("functions", ",".join(self.functions), str(error)) from None
+            raise wrong("functions", ",".join(self.functions), str(error)) from None
         functions = registry.registered()
         if not functions:
-            raise _wrong("functions", ",".join(self.functions), "no function is registered there")
-        if len(functions) > MAX_FUNCTIONS:
-            raise _wrong(
-                "functions",
-                ",".join(self.functions),
-                f"{len(functions)} functions are registered; a stack holds {MAX_FUNCTIONS}",
-            )
-        manifest = Manifest.of(functions, timeout_s=self.function_timeout)
-        schedules = sum(len(cron.schedules) for f in manifest.functions for cron in f.crons)
-        possible = MAX_FUNCTION_RESOURCES - FUNCTION_RESOURCES * len(functions)
-        if schedules > possible:
-            raise _wrong(
-                "functions",
-                ",".join(self.functions),
-                f"the crons need {schedules} schedules; beside {len(functions)} functions a stack "
-                f"holds {possible}",
-            )
-        return manifest
-
-
-def _wrong(key: str, value: object, why: str) -> ConfigurationError:
-    return ConfigurationError(f"context key {key} (-c {key}={value}): {why}")
-
-
-def _stage(context: Callable[[str], Any]) -> str:
-    value = context("stage")
-    if value is None:
-        return Config.stage
-    if not isinstance(value, str) or not _STAGE.match(value):
-        raise _wrong("stage", value, "use letters, digits and '-', at most 40")
-    return value
-
-
-def _functions(context: Callable[[str], Any]) -> tuple[str, ...]:
-    value = context("functions")
-    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else []
-    if not names or not all(names):
-        raise _wrong(
-            "functions", value or "", "name the modules that register functions, with commas"
-        )
-    return tuple(names)
-
-
-def _number(
-    context: Callable[[str], Any], key: str, default: int, lowest: int, highest: int
-) -> int:
-    value = context(key)
-    if value is None:
-        return default
-    # From the command line it is text, from cdk.json it may be a number.
-    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,12}", str(value)):
-        raise _wrong(key, value, f"use a whole number from {lowest} to {highest}")
-    if not lowest <= int(value) <= highest:
-        raise _wrong(key, value, f"it lies between {lowest} and {highest}")
-    return int(value)
-
-
-def _log_level(context: Callable[[str], Any]) -> str:
-    value = context("log_level")
-    if value is None:
-        return Config.log_level
-    if value not in LOG_LEVELS:
-        raise _wrong("log_level", value, f"use one of {', '.join(LOG_LEVELS)}")
-    return str(value)
+            raise wrong("functions", ",".join(self.functions), "no function is registered there")
+        return Manifest.of(functions, timeout_s=self.function_timeout)

@@ -47,6 +47,7 @@ class CronSchedules(Construct):
                     f"{hashlib.sha256(cron.cron.encode()).hexdigest()[:12]}-{number}",
                     description=f"{function.id}: {cron.cron}"[:512],
                     group_name=schedules.group_name,
+                    kms_key_arn=schedules.key.key_arn if schedules.key else None,
                     schedule_expression=expression,
                     schedule_expression_timezone=cron.timezone,
                     flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from aws_cdk import App
 
+from infra import placement
 from infra.config import Config
 from infra.lambda_code import ROOT
 from infra.stack import TidegateStack
@@ -19,7 +21,7 @@ def project_context() -> dict[str, Any]:
 
 
 def synthesise() -> None:
-    """Write the stack of the stage that the context names.
+    """Write the stack of the stage that the context names, and where its new functions are.
 
     Raises:
         ConfigurationError: a context value cannot work, or a function is not right.
@@ -27,5 +29,7 @@ def synthesise() -> None:
     # What the command line passes (-c key=value) wins over this.
     app = App(context=project_context(), analytics_reporting=False)
     config = Config.read(app.node.try_get_context)
-    TidegateStack(app, config=config, manifest=config.manifest())
+    manifest = config.manifest()
+    placed = placement.update(Path(config.placement), manifest)
+    TidegateStack(app, config=config, manifest=manifest, placed=placed)
     app.synth()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aws_cdk import Duration
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.alarms import QueueAlarms
+from infra.alarms import Alarms
 from infra.config import Config
 from infra.cron_schedules import CronSchedules
 from infra.handler_lambda import HandlerLambda
 from infra.permissions import Permissions
-from infra.subscription import RETENTION, subscribe
+from infra.queues import queues
+from infra.subscription import subscribe
 from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest
 from tidegate.settings import Settings
 
@@ -26,7 +26,7 @@ _SETTINGS = (
     "runs_table",
     "steps_table",
     "waits_table",
-    "topic_arn",
+    "topic_arns",
     "bucket",
     "manifest",
     "queue_url",
@@ -49,6 +49,7 @@ class FunctionWorker(Construct):
         code: the asset that all Lambdas share.
         settings: where the stage's resources are.
         permissions: what its role may do.
+        alarms: makes those on its queues.
         matcher: the queue where it asks for looks at past events.
     """
 
@@ -62,29 +63,18 @@ class FunctionWorker(Construct):
         code: lambda_.Code,
         settings: Settings,
         permissions: Permissions,
+        alarms: Alarms,
         matcher: sqs.Queue,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.dead_letters = sqs.Queue(
+        self.queue, self.dead_letters = queues(
             self,
-            "DeadLetters",
-            retention_period=RETENTION,
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
+            visibility_timeout_s=function.visibility_timeout_s,
+            max_receives=function.max_receive_count,
+            key=permissions.key,
         )
-        self.queue = sqs.Queue(
-            self,
-            "Queue",
-            # A worker that is broken for days loses nothing, as long as somebody mends it.
-            retention_period=RETENTION,
-            visibility_timeout=Duration.seconds(function.visibility_timeout_s),
-            dead_letter_queue=sqs.DeadLetterQueue(
-                queue=self.dead_letters, max_receive_count=function.max_receive_count
-            ),
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-        )
-        subscribe(self, permissions.topic, self.queue, self.dead_letters, function.filter_policy)
+        topic = permissions.topics[function.shard]
+        subscribe(self, topic, self.queue, self.dead_letters, function.filter_policy)
         permissions.schedules.may_send_to(self.queue, self.dead_letters)
         CronSchedules(
             self,
@@ -106,8 +96,11 @@ class FunctionWorker(Construct):
             code=code,
             config=config,
             timeout_s=function.timeout_s,
-            environment=self._settings(settings, function).environment(*_SETTINGS),
+            environment=self._settings(settings, function).environment(
+                *_SETTINGS, *(["schedule_key_arn"] if permissions.key else ())
+            ),
             permissions=permissions.worker(self.queue, self.dead_letters, matcher),
+            key=permissions.key,
         )
         # Concurrency is limited here and not reserved on the Lambda: of a reserved one the pollers
         # know nothing, and what they fetch too much of ends up dead though it never failed.
@@ -118,9 +111,9 @@ class FunctionWorker(Construct):
             max_concurrency=MAX_CONCURRENCY,
             report_batch_item_failures=True,
         )
-        QueueAlarms(
+        alarms.of_lambda(self, name=function.id, function=worker.function)
+        alarms.of_queue(
             self,
-            "Alarms",
             name=function.id,
             visibility_timeout_s=function.visibility_timeout_s,
             queue=self.queue,

@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.config import Config
 from infra.lambda_code import RUNTIME
-from infra.permissions import write_logs
+from infra.permissions import trace, write_logs
 from infra.storage import removal_policy
 from tidegate.manifest import HANDLERS
 
 MEMORY_MB = 512
+LOG_RETENTION = logs.RetentionDays.ONE_MONTH
 # Below the 30 s that an HTTP API waits, so that a slow request ends with an answer of ours.
 REQUEST_TIMEOUT_S = 25
 LOG_LEVEL = "TIDEGATE_LOG_LEVEL"
@@ -36,6 +38,7 @@ class HandlerLambda(Construct):
         timeout_s: how long one invocation may take, in seconds.
         environment: what the handler is told.
         permissions: what its role may do besides logging.
+        key: what its logs and its environment are encrypted with, if with a customer's key.
         recursive_loop: whether Lambda stops it when its own messages come back to it.
     """
 
@@ -51,17 +54,20 @@ class HandlerLambda(Construct):
         timeout_s: int,
         environment: Mapping[str, str],
         permissions: Sequence[iam.PolicyStatement],
+        key: kms.IKey | None,
         recursive_loop: lambda_.RecursiveLoop = lambda_.RecursiveLoop.TERMINATE,
     ) -> None:
         super().__init__(scope, construct_id)
         log_group = logs.LogGroup(
             self,
             "Logs",
-            retention=logs.RetentionDays.ONE_MONTH,
+            encryption_key=key,
+            retention=LOG_RETENTION,
             removal_policy=removal_policy(config),
         )
         # Inline, so that the role can do all it must before anything that needs the role exists.
-        may = [*permissions, write_logs(log_group)]
+        traced = config.tracing == "on"
+        may = [*permissions, write_logs(log_group), *([trace()] if traced else ())]
         role = iam.Role(
             self,
             "Role",
@@ -82,5 +88,7 @@ class HandlerLambda(Construct):
             # Nothing but the permissions above is ever added to it.
             role=role.without_policy_updates(),
             log_group=log_group,
+            environment_encryption=key,
+            tracing=lambda_.Tracing.ACTIVE if traced else None,
             recursive_loop=recursive_loop,
         )

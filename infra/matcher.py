@@ -6,16 +6,16 @@ where nobody ever starts a job.
 
 from __future__ import annotations
 
-from aws_cdk import Duration
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.alarms import QueueAlarms
+from infra.alarms import Alarms
 from infra.config import Config
 from infra.handler_lambda import HandlerLambda
 from infra.permissions import Permissions
-from infra.subscription import RETENTION, subscribe
+from infra.queues import queues
+from infra.subscription import subscribe
+from tidegate.bus import FIRST_SHARD
 from tidegate.manifest import (
     BATCH_SIZE,
     MATCHER_FILTER,
@@ -33,7 +33,7 @@ _SETTINGS = (
     "steps_table",
     "waits_table",
     "jobs_table",
-    "topic_arn",
+    "topic_arns",
     "bucket",
     "manifest",
     "matcher_queue_url",
@@ -51,36 +51,31 @@ class Matcher(Construct):
     Args:
         config: the choices for the stage.
         permissions: what its role may do.
+        alarms: makes those on its queues.
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, config: Config, permissions: Permissions
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: Config,
+        permissions: Permissions,
+        alarms: Alarms,
     ) -> None:
         super().__init__(scope, construct_id)
+        self._alarms = alarms
         self._config = config
         self._permissions = permissions
-        dead_letters = sqs.Queue(
+        self.queue, dead_letters = queues(
             self,
-            "DeadLetters",
-            retention_period=RETENTION,
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
+            visibility_timeout_s=MATCHER_VISIBILITY_TIMEOUT_S,
+            max_receives=MATCHER_MAX_RECEIVES,
+            key=permissions.key,
         )
-        self.queue = sqs.Queue(
+        subscribe(self, permissions.topics[FIRST_SHARD], self.queue, dead_letters, MATCHER_FILTER)
+        self._alarms.of_queue(
             self,
-            "Queue",
-            retention_period=RETENTION,
-            visibility_timeout=Duration.seconds(MATCHER_VISIBILITY_TIMEOUT_S),
-            dead_letter_queue=sqs.DeadLetterQueue(
-                queue=dead_letters, max_receive_count=MATCHER_MAX_RECEIVES
-            ),
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-        )
-        subscribe(self, permissions.topic, self.queue, dead_letters, MATCHER_FILTER)
-        QueueAlarms(
-            self,
-            "Alarms",
             name="matcher",
             visibility_timeout_s=MATCHER_VISIBILITY_TIMEOUT_S,
             queue=self.queue,
@@ -106,7 +101,9 @@ class Matcher(Construct):
             timeout_s=MATCHER_TIMEOUT_S,
             environment=settings.environment(*_SETTINGS),
             permissions=self._permissions.matcher(self.queue),
+            key=self._permissions.key,
         )
+        self._alarms.of_lambda(self, name="matcher", function=matcher.function)
         matcher.function.add_event_source_mapping(
             "Queue",
             event_source_arn=self.queue.queue_arn,

@@ -1,18 +1,22 @@
 """What each Lambda may do, and nothing else: the one place that grants anything.
 
 Every statement names its resources. Wildcards stand only behind a resource of the stack: the
-objects of its bucket, the schedules of its group, the streams of a log group.
+objects of its bucket, the schedules of its group, the streams of a log group. Tracing, where a
+stage turns it on, is the one exception.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
+from infra.encryption import use_key
 from infra.schedules import Schedules
 from infra.storage import Storage
 from tidegate.dashboard.session import PREFIX as SESSION_PREFIX
@@ -28,13 +32,15 @@ class Permissions:
 
     Args:
         storage: the tables and the bucket.
-        topic: the topic that events are published to.
+        topics: the topics that events are published to, by shard.
         schedules: what wakes functions after long delays.
+        key: what all of it is encrypted with, if with a customer's key.
     """
 
     storage: Storage
-    topic: sns.Topic
+    topics: Sequence[sns.ITopic]
     schedules: Schedules
+    key: kms.IKey | None
 
     def ingest(self) -> list[iam.PolicyStatement]:
         """To accept events: key, deduplication, store, publish."""
@@ -47,6 +53,7 @@ class Permissions:
             self._table("waits", "Query"),
             self._objects("PutObject"),
             self._publish(),
+            *self._decrypt(),
         ]
 
     def api(self, matcher: sqs.Queue) -> list[iam.PolicyStatement]:
@@ -64,6 +71,7 @@ class Permissions:
             self._publish(),
             self._objects("GetObject", "PutObject"),
             self._tell_missing_objects(),
+            *self._decrypt(),
         ]
 
     def matcher(self, queue: sqs.Queue) -> list[iam.PolicyStatement]:
@@ -78,6 +86,7 @@ class Permissions:
             self._objects("GetObject", "PutObject"),
             self._tell_missing_objects(),
             self._publish(),
+            *self._decrypt(),
         ]
 
     def worker(
@@ -103,6 +112,7 @@ class Permissions:
                 "scheduler:GetSchedule",
             ),
             self._pass_schedule_role(),
+            *self._decrypt(),
         ]
 
     def _table(self, name: str, *actions: str) -> iam.PolicyStatement:
@@ -134,7 +144,12 @@ class Permissions:
 
     def _publish(self) -> iam.PolicyStatement:
         # This is the permission for PublishBatch too.
-        return _allow(self.topic.topic_arn, "sns:Publish")
+        return iam.PolicyStatement(
+            actions=["sns:Publish"], resources=[topic.topic_arn for topic in self.topics]
+        )
+
+    def _decrypt(self) -> list[iam.PolicyStatement]:
+        return [use_key(self.key)] if self.key else []
 
     def _pass_schedule_role(self) -> iam.PolicyStatement:
         statement = _allow(self.schedules.role.role_arn, "iam:PassRole")
@@ -145,6 +160,15 @@ class Permissions:
 def write_logs(log_group: logs.LogGroup) -> iam.PolicyStatement:
     """To write to a log group, which is there before its Lambda is; its ARN ends in `:*`."""
     return _allow(log_group.log_group_arn, "logs:CreateLogStream", "logs:PutLogEvents")
+
+
+def trace() -> iam.PolicyStatement:
+    """To tell X-Ray what it did. X-Ray has no resources that could be named, see
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+    """
+    return iam.PolicyStatement(
+        actions=["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources=["*"]
+    )
 
 
 def _allow(resource: str, *actions: str) -> iam.PolicyStatement:

@@ -20,7 +20,7 @@ _SETTINGS = (
     "waits_table",
     "jobs_table",
     "keys_table",
-    "topic_arn",
+    "topic_arns",
     "bucket",
     "manifest",
     "matcher_queue_url",
@@ -58,4 +58,5 @@ def rest_api(
         timeout_s=REQUEST_TIMEOUT_S,
         environment=settings.environment(*_SETTINGS),
         permissions=permissions.api(matcher),
+        key=permissions.key,
     ).function

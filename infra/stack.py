@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from infra.alarm_topic import alarm_topic
+from infra.alarms import Alarms
 from infra.config import Config
-from infra.function_worker import FunctionWorker
+from infra.dashboard import dashboard
+from infra.encryption import key_of
+from infra.function_stack import FunctionStack, TopicStack, add_functions
 from infra.handler_lambda import REQUEST_TIMEOUT_S, HandlerLambda
 from infra.http_api import HttpApi
 from infra.lambda_code import MANIFEST_PATH, lambda_code
 from infra.matcher import Matcher
 from infra.permissions import Permissions
+from infra.placement import Placement, by_stack, place, sharded
 from infra.rest_api import rest_api
 from infra.schedules import Schedules
 from infra.storage import Storage
@@ -29,39 +38,67 @@ class TidegateStack(Stack):
     Args:
         config: the choices for the stage.
         manifest: its functions.
+        placed: the stack of each function; without it they are placed as those of a new stage.
     """
 
-    def __init__(self, scope: Construct, *, config: Config, manifest: Manifest) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        config: Config,
+        manifest: Manifest,
+        placed: Placement | None = None,
+    ) -> None:
         name = f"Tidegate-{config.stage}"
-        super().__init__(scope, name, stack_name=name, description=f"Tidegate, {config.stage}")
-        storage = Storage(self, "Storage", config=config)
-        topic = sns.Topic(self, "Events", enforce_ssl=True)
-        schedules = Schedules(self, "Schedules")
-        permissions = Permissions(storage, topic, schedules)
+        super().__init__(
+            scope,
+            name,
+            stack_name=name,
+            description=f"Tidegate, {config.stage}",
+            termination_protection=config.is_production,
+        )
+        placed = place(manifest) if placed is None else placed
+        manifest = sharded(manifest, placed)
+        key = key_of(self, config)
+        alarms = Alarms(config, alarm_topic(self, config, key))
+        storage = Storage(self, "Storage", config=config, key=key)
+        topics = self._topics(manifest.shards, key)
+        schedules = Schedules(self, "Schedules", key=key)
+        permissions = Permissions(storage, topics, schedules, key)
         code = lambda_code(manifest, config.functions)
-        matcher = Matcher(self, "Waits", config=config, permissions=permissions)
-        settings = _settings(config, storage, topic, schedules, matcher)
+        matcher = Matcher(self, "Waits", config=config, permissions=permissions, alarms=alarms)
+        settings = _settings(config, storage, topics, schedules, matcher)
         matcher.run(code, settings)
+        handlers = {
+            "ingest": self._ingest(config, code, settings, permissions),
+            "api": rest_api(self, config, code, settings, permissions, matcher.queue),
+        }
         api = HttpApi(
             self,
             "Http",
             name=name,
-            handlers={
-                "ingest": self._ingest(config, code, settings, permissions),
-                "api": rest_api(self, config, code, settings, permissions, matcher.queue),
-            },
+            config=config,
+            key=key,
+            handlers=handlers,
         )
-        for function in manifest.functions:
-            FunctionWorker(
-                self,
-                f"Function-{function.id}",
-                function=function,
-                config=config,
-                code=code,
-                settings=settings,
-                permissions=permissions,
-                matcher=matcher.queue,
-            )
+        for handler, function in handlers.items():
+            alarms.of_lambda(Construct(self, f"{handler}Alarms"), name=handler, function=function)
+        alarms.of_stage(self, api_id=api.api_id)
+        if config.has_dashboard:
+            dashboard(self, name=name, api_id=api.api_id)
+        for number, functions in by_stack(manifest, placed).items():
+            shared: Any = {
+                "manifest": manifest,
+                "config": config,
+                "settings": settings,
+                "permissions": permissions,
+                "alarms": alarms,
+                "matcher": matcher.queue,
+            }
+            if number == 0:
+                add_functions(self, functions, **shared)
+            else:
+                FunctionStack(self, f"Functions{number}", functions, **shared)
         CfnOutput(self, "Url", value=api.url, description="Where events are sent")
         CfnOutput(
             self, "KeysTable", value=settings.keys_table, description="Event and signing keys"
@@ -73,6 +110,12 @@ class TidegateStack(Stack):
             description="Prints a first event key; nothing is let in without one",
         )
         CfnOutput(self, "Bucket", value=settings.bucket, description="Payloads of large events")
+
+    def _topics(self, shards: int, key: kms.IKey | None) -> list[sns.Topic]:
+        first = sns.Topic(self, "Events", enforce_ssl=True, master_key=key)
+        if shards == 1:
+            return [first]
+        return [first, *TopicStack(self, "Topics", shards=shards, key=key).topics]
 
     def _ingest(
         self, config: Config, code: lambda_.Code, settings: Settings, permissions: Permissions
@@ -90,7 +133,7 @@ class TidegateStack(Stack):
                 "events_table",
                 "waits_table",
                 "keys_table",
-                "topic_arn",
+                "topic_arns",
                 "bucket",
                 "manifest",
                 "auth",
@@ -98,11 +141,16 @@ class TidegateStack(Stack):
                 "retention_days",
             ),
             permissions=permissions.ingest(),
+            key=permissions.key,
         ).function
 
 
 def _settings(
-    config: Config, storage: Storage, topic: sns.Topic, schedules: Schedules, matcher: Matcher
+    config: Config,
+    storage: Storage,
+    topics: Sequence[sns.Topic],
+    schedules: Schedules,
+    matcher: Matcher,
 ) -> Settings:
     """Where the stage's resources are; each Lambda is told the part that it needs."""
     return Settings(
@@ -113,7 +161,7 @@ def _settings(
         waits_table=storage.tables["waits"].table_name,
         jobs_table=storage.tables["jobs"].table_name,
         keys_table=storage.tables["keys"].table_name,
-        topic_arn=topic.topic_arn,
+        topic_arns=tuple(topic.topic_arn for topic in topics),
         bucket=storage.bucket.bucket_name,
         manifest=MANIFEST_PATH,
         auth="keys",
@@ -122,4 +170,5 @@ def _settings(
         matcher_queue_url=matcher.queue.queue_url,
         schedule_group=schedules.group_name,
         schedule_role_arn=schedules.role.role_arn,
+        schedule_key_arn=schedules.key.key_arn if schedules.key else "",
     )

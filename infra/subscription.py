@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-# The longest that SQS keeps messages.
-RETENTION = Duration.days(14)
-
 
 def subscribe(
     scope: Construct,
-    topic: sns.Topic,
+    topic: sns.ITopic,
     queue: sqs.Queue,
     dead_letters: sqs.Queue,
     filter_policy: Mapping[str, Any],

@@ -1,4 +1,9 @@
-"""The topic: publishes events, from which SNS fans out to the functions that want them."""
+"""The topics: publishes events, from which SNS fans out to the functions that want them.
+
+A topic has only so many subscriptions with a filter. A stage with more functions has several, and
+each function's queue is subscribed to the one of its shard. Where there is one, every event goes
+there.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from tidegate.aws import AWS_ERRORS, client, concurrently, is_throttled, unavail
 from tidegate.batch import until_empty
 from tidegate.clock import Clock
 from tidegate.encoding import decode
+from tidegate.errors import PlatformError
 from tidegate.event import AcceptedEvent
 from tidegate.event_pattern import alone_name
 from tidegate.manifest import Manifest
@@ -25,21 +31,24 @@ _MAX_BATCH = 10
 _MAX_BATCH_BYTES = 256 * 1024 - 4 * 1024
 
 
+# Where the matcher is subscribed, and where events go that no function is triggered by.
+FIRST_SHARD = 0
+
 # By name: data type and value.
 Attributes = Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Bus:
-    """The topic that events are published to.
+    """The topics that events are published to.
 
     Attributes:
-        topic_arn: the topic.
+        topic_arns: the topic of each shard.
         clock: for pauses between tries.
-        manifest: knows by which fields of an event subscriptions filter it.
+        manifest: knows which shards want an event, and by which of its fields they filter it.
     """
 
-    topic_arn: str
+    topic_arns: Sequence[str]
     clock: Clock
     manifest: Manifest
 
@@ -53,7 +62,12 @@ class Bus:
         Raises:
             PlatformError: not all of them could be published.
         """
-        concurrently(self._publish_batch, self._batches(events, awaited))
+        batches = [
+            (topic_arn, batch)
+            for topic_arn, wanted in self._by_topic(events, awaited)
+            for batch in self._batches(wanted, awaited)
+        ]
+        concurrently(self._publish_batch, batches)
 
     def send_to(self, function_id: str, message: EventMessage) -> None:
         """Publish a message that reaches one function alone, at least once.
@@ -62,15 +76,46 @@ class Bus:
             PlatformError: it could not be published.
         """
         alone = {"name": ("String", alone_name(function_id)), "env": ("String", message.event.env)}
-        self._publish_batch([_entry("0", message, alone)[0]])
+        function = self.manifest.function(function_id)
+        topic_arn = self._topic(function.shard if function else FIRST_SHARD)
+        self._publish_batch((topic_arn, [_entry("0", message, alone)[0]]))
 
-    def _publish_batch(self, entries: list[Entry]) -> None:
-        until_empty(self._send, entries, self.clock, "events could not be published")
+    def _by_topic(
+        self, events: Sequence[AcceptedEvent], awaited: Container[str]
+    ) -> Iterator[tuple[str, Sequence[AcceptedEvent]]]:
+        """The topics, and the events that somebody there wants."""
+        if self.manifest.shards == 1:
+            yield self.topic_arns[FIRST_SHARD], events
+            return
+        shards = {name: self.manifest.shards_of(name) for name in {e.name for e in events}}
+        wanted: dict[int, list[AcceptedEvent]] = {}
+        for event in events:
+            of_event = shards[event.name] or {FIRST_SHARD}
+            if event.internal_id in awaited:
+                of_event = of_event | {FIRST_SHARD}
+            for shard in of_event:
+                wanted.setdefault(shard, []).append(event)
+        for shard in sorted(wanted):
+            yield self._topic(shard), wanted[shard]
 
-    def _send(self, entries: list[Entry]) -> list[Entry]:
+    def _topic(self, shard: int) -> str:
+        # A Lambda that is being updated has its new manifest before it is told of a new topic.
+        if shard >= len(self.topic_arns):
+            raise PlatformError(f"the topic of shard {shard} is not known yet")
+        return self.topic_arns[shard]
+
+    def _publish_batch(self, batch: tuple[str, list[Entry]]) -> None:
+        topic_arn, entries = batch
+
+        def send(entries: list[Entry]) -> list[Entry]:
+            return self._send(topic_arn, entries)
+
+        until_empty(send, entries, self.clock, "events could not be published")
+
+    def _send(self, topic_arn: str, entries: list[Entry]) -> list[Entry]:
         try:
             answer = client("sns").publish_batch(
-                TopicArn=self.topic_arn, PublishBatchRequestEntries=entries
+                TopicArn=topic_arn, PublishBatchRequestEntries=entries
             )
         except AWS_ERRORS as error:
             if is_throttled(error):

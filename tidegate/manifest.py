@@ -193,6 +193,7 @@ class FunctionManifest:
         on_failure: the id of the function that is started when a run has failed for good.
         expressions: those of its triggers, its cancels and its idempotency, read already, so that
             no Lambda has to.
+        shard: which of the stage's topics its queue is subscribed to.
     """
 
     id: str
@@ -208,6 +209,7 @@ class FunctionManifest:
     idempotency: str | None = None
     on_failure: str | None = None
     expressions: tuple[Expression, ...] = ()
+    shard: int = 0
 
     @classmethod
     def of_json(cls, fields: Mapping[str, Any]) -> FunctionManifest:
@@ -264,6 +266,20 @@ class Manifest:
         """The triggers and the attributes of each function that filters by more than names."""
         found = ((function.triggers, function.filter_attributes) for function in self.functions)
         return [(triggers, attributes) for triggers, attributes in found if attributes]
+
+    @cached_property
+    def shards(self) -> int:
+        """How many topics there are."""
+        return 1 + max((function.shard for function in self.functions), default=0)
+
+    @cached_property
+    def _shards_by_pattern(self) -> dict[str, set[int]]:
+        """The shards of the functions with such a trigger."""
+        found: dict[str, set[int]] = {}
+        for function in self.functions:
+            for trigger in function.triggers:
+                found.setdefault(trigger.event, set()).add(function.shard)
+        return found
 
     @classmethod
     def of(cls, functions: Iterable[Function], *, timeout_s: int = 120) -> Manifest:
@@ -322,6 +338,15 @@ class Manifest:
     def listens_to(self, event_name: str) -> bool:
         """Whether any function is triggered by events of that name."""
         return any(t.matches(event_name) for f in self.functions for t in f.triggers)
+
+    def shards_of(self, event_name: str) -> set[int]:
+        """The shards with a function that is triggered by events of that name."""
+        return {
+            shard
+            for pattern, shards in self._shards_by_pattern.items()
+            if matches(pattern, event_name)
+            for shard in shards
+        }
 
     def expression(self, function_id: str, text: str) -> Expression:
         """An expression of a function: of a trigger, or its idempotency."""

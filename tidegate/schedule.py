@@ -32,6 +32,7 @@ class Delivery:
         schedule_group: the group of the stage's schedules.
         schedule_role_arn: the role in which Scheduler sends to the queue.
         clock: the time.
+        schedule_key_arn: the KMS key that schedules are encrypted with, if not with AWS's own.
     """
 
     queue_url: str
@@ -40,6 +41,7 @@ class Delivery:
     schedule_group: str
     schedule_role_arn: str
     clock: Clock
+    schedule_key_arn: str = ""
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock) -> Delivery:
@@ -51,6 +53,7 @@ class Delivery:
             settings.schedule_group,
             settings.schedule_role_arn,
             clock,
+            settings.schedule_key_arn,
         )
 
     def at(self, due_ms: int, text: str, name: str) -> None:
@@ -119,6 +122,7 @@ class Delivery:
 
     def _schedule(self, due_ms: int, text: str, name: str) -> None:
         moment = datetime.fromtimestamp((due_ms - SCHEDULER_LEAD_MS) // 1000, UTC)
+        key = {"KmsKeyArn": self.schedule_key_arn} if self.schedule_key_arn else {}
         try:
             client("scheduler").create_schedule(
                 Name=name,
@@ -135,6 +139,7 @@ class Delivery:
                     "Input": text.replace("<aws.", "\\u003caws."),
                     "DeadLetterConfig": {"Arn": self.dead_letter_arn},
                 },
+                **key,  # type: ignore[arg-type]
             )
         except ClientError as error:
             # It was arranged before: a worker died behind it, or a message came twice.

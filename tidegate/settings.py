@@ -17,7 +17,7 @@ class Settings:
     Attributes:
         dedup_table, events_table, runs_table, steps_table, waits_table, jobs_table,
             keys_table: names.
-        topic_arn: the topic that events are published to.
+        topic_arns: the topics that events are published to, in the order of the manifest's shards.
         bucket: holds what is too large for a message or an item.
         manifest: path of the manifest file.
         auth: `keys` (event and signing keys are checked) or `open` (any will do).
@@ -28,6 +28,7 @@ class Settings:
         queue_url, queue_arn, dead_letter_url, dead_letter_arn: a worker's own queues.
         matcher_queue_url: the queue of the matcher.
         schedule_group, schedule_role_arn: for delays beyond what SQS can do.
+        schedule_key_arn: the KMS key of schedules, if it is not AWS's own.
     """
 
     dedup_table: str = ""
@@ -37,7 +38,7 @@ class Settings:
     waits_table: str = ""
     jobs_table: str = ""
     keys_table: str = ""
-    topic_arn: str = ""
+    topic_arns: tuple[str, ...] = ()
     bucket: str = ""
     manifest: str = ""
     auth: str = "keys"
@@ -52,6 +53,7 @@ class Settings:
     matcher_queue_url: str = ""
     schedule_group: str = ""
     schedule_role_arn: str = ""
+    schedule_key_arn: str = ""
 
     @classmethod
     def read(cls, environment: Mapping[str, str], *required: str) -> Settings:
@@ -64,12 +66,12 @@ class Settings:
         Raises:
             ConfigurationError: a required variable is missing, or a value makes no sense.
         """
-        values: dict[str, str | int] = {}
+        values: dict[str, str | int | tuple[str, ...]] = {}
         for field in fields(cls):
             text = environment.get(variable(field.name), "")
             if not text:
                 continue
-            values[field.name] = _number(field.name, text) if field.type == "int" else text
+            values[field.name] = _value(field.name, str(field.type), text)
         missing = [variable(name) for name in required if name not in values]
         if missing:
             raise ConfigurationError(f"environment variables are missing: {', '.join(missing)}")
@@ -84,7 +86,7 @@ class Settings:
 
     def environment(self, *names: str) -> dict[str, str]:
         """The environment variables that carry the named fields."""
-        return {variable(name): str(getattr(self, name)) for name in names}
+        return {variable(name): _text(getattr(self, name)) for name in names}
 
     def _check(self) -> None:
         if self.auth not in ("keys", "open"):
@@ -104,6 +106,16 @@ class Settings:
 def variable(field_name: str) -> str:
     """The environment variable of a field."""
     return f"TIDEGATE_{field_name.upper()}"
+
+
+def _value(field_name: str, kind: str, text: str) -> str | int | tuple[str, ...]:
+    if kind == "int":
+        return _number(field_name, text)
+    return tuple(text.split(",")) if kind.startswith("tuple") else text
+
+
+def _text(value: str | int | tuple[str, ...]) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _number(field_name: str, text: str) -> int:

@@ -34,7 +34,7 @@ settings = Settings.read(
     "jobs_table",
     "keys_table",
     "matcher_queue_url",
-    "topic_arn",
+    "topic_arns",
     "bucket",
     "manifest",
 )
@@ -44,7 +44,7 @@ manifest = Manifest.read(settings.manifest)
 events = EventStore(settings.events_table, payloads, settings.retention_s, clock)
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
 steps = StepStore(settings.steps_table, payloads, settings.retention_s, clock)
-bus = Bus(settings.topic_arn, clock, manifest)
+bus = Bus(settings.topic_arns, clock, manifest)
 canceller = Canceller(runs, events, bus)
 acting = acting_routes(settings, runs, events, bus, manifest, clock)
 callers = callers_of(keys_of(settings, clock))

@@ -23,7 +23,7 @@ from tidegate.wait_store import WaitStore
 
 log_to_cloudwatch()
 settings = Settings.read(
-    os.environ, "dedup_table", "events_table", "waits_table", "topic_arn", "bucket", "manifest"
+    os.environ, "dedup_table", "events_table", "waits_table", "topic_arns", "bucket", "manifest"
 )
 clock = SystemClock()
 store = EventStore(
@@ -32,7 +32,7 @@ store = EventStore(
 admission = Admission(
     DedupTable(settings.dedup_table),
     store,
-    Bus(settings.topic_arn, clock, Manifest.read(settings.manifest)),
+    Bus(settings.topic_arns, clock, Manifest.read(settings.manifest)),
     WaitStore(settings.waits_table),
     clock,
 )

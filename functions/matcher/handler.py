@@ -29,12 +29,12 @@ from tidegate.wake import Waker
 
 log_to_cloudwatch()
 settings = Settings.read(
-    os.environ, "waits_table", "steps_table", "runs_table", "jobs_table", "topic_arn", "manifest"
+    os.environ, "waits_table", "steps_table", "runs_table", "jobs_table", "topic_arns", "manifest"
 )
 clock = SystemClock()
 payloads = PayloadStore(settings.bucket)
 manifest = Manifest.read(settings.manifest)
-bus = Bus(settings.topic_arn, clock, manifest)
+bus = Bus(settings.topic_arns, clock, manifest)
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
 steps = StepStore(settings.steps_table, payloads, settings.retention_s, clock)
 events = EventStore(settings.events_table, payloads, settings.retention_s, clock)

@@ -75,7 +75,7 @@ class Stage:
 
     @property
     def bus(self) -> Bus:
-        return Bus(self.settings.topic_arn, self.clock, self.manifest)
+        return Bus(self.settings.topic_arns, self.clock, self.manifest)
 
     @property
     def waits(self) -> WaitStore:

@@ -72,7 +72,7 @@ def api() -> Iterator[Open]:
     queue_url = sqs.create_queue(QueueName="everything")["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
     client("sns").subscribe(
-        TopicArn=cloud.topic_arn,
+        TopicArn=cloud.topic_arns[0],
         Protocol="sqs",
         Endpoint=attributes["Attributes"]["QueueArn"],
         Attributes={"RawMessageDelivery": "true"},

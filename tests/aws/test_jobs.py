@@ -109,7 +109,9 @@ def shop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Shop:
 def slice_of(stage: Stage) -> None:
     """Have the matcher do the one slice that is asked for, of one page."""
     [text] = bodies(stage.cloud.matcher.queue_url)
-    replace(stage.jobs, slice_ms=0).work(JobMessage.decode(text).job)
+    matcher = replace(stage.matcher, jobs=replace(stage.jobs, slice_ms=0))
+    records = [{"messageId": "slice", "body": text}]
+    assert matcher.handle(batch(records)) == {"batchItemFailures": []}
 
 
 # --- replays --------------------------------------------------------------------------------------

@@ -93,6 +93,12 @@ def test_what_an_idle_queue_has_is_what_is_deployed() -> None:
     snapshot = json.loads((ROOT / "tests" / "infra" / "snapshot.json").read_text())
     kinds = Counter(resource["Type"] for resource in snapshot["Resources"].values())
     polled = kinds["AWS::Lambda::EventSourceMapping"]
-    assert kinds["AWS::CloudWatch::Alarm"] == bill.ALARMS_A_QUEUE * polled
+    assert kinds["AWS::CloudWatch::Alarm"] == bill.ALARMS_A_STAGE + bill.ALARMS_A_QUEUE * polled
+    alarms = [r for r in snapshot["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    metrics = [
+        sum("MetricStat" in metric for metric in alarm["Properties"].get("Metrics", ())) or 1
+        for alarm in alarms
+    ]
+    assert sum(metrics) == bill.ALARM_METRICS_A_STAGE + bill.ALARMS_A_QUEUE * polled
     # A queue for each function and the matcher's, each with its dead letters, which nobody polls.
     assert kinds["AWS::SQS::Queue"] == 2 * polled

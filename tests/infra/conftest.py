@@ -124,3 +124,80 @@ def asset(synthesis: Synthesis, template: dict[str, Any]) -> Path:
     }
     assert len(keys) == 1, "all Lambdas share one asset"
     return synthesis.folder / f"asset.{keys.pop().removesuffix('.zip')}"
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A production stage with everything that a stage can choose for its safety.
+
+    Its functions are in two stacks, and so on two topics.
+
+    Attributes:
+        root: the template of the stage's own stack.
+        nested: the templates of the stacks in it.
+        found: by stage, what the AWS Solutions pack of cdk-nag found: rule and construct.
+        is_protected: by stage, whether the stack can be deleted without being told twice.
+    """
+
+    root: dict[str, Any]
+    nested: list[dict[str, Any]]
+    found: dict[str, set[tuple[str, str]]]
+    is_protected: dict[str, bool]
+
+    def resources(self, kind: str) -> list[dict[str, Any]]:
+        """The resources of a type in all of its stacks."""
+        templates = (self.root, *self.nested)
+        every = (one for template in templates for one in template["Resources"].values())
+        return [resource for resource in every if resource["Type"] == kind]
+
+
+@pytest.fixture(scope="session")
+def guarded(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Guarded:
+    from aws_cdk import App, Validations
+    from cdk_nag import AwsSolutionsChecks
+
+    from infra.config import Config
+    from infra.deployment import project_context
+    from infra.stack import TidegateStack
+
+    folder = tmp_path_factory.mktemp("cdk.out")
+    plain = Config(stage="dev", functions=("warehouse",))
+    chosen = Config(
+        stage="production",
+        functions=("warehouse",),
+        encryption="stack",
+        alarms="all",
+        alarms_to="on-call@example.com",
+        tracing="on",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(APPS))
+        app = App(context=project_context(), analytics_reporting=False, outdir=str(folder))
+        stacks = [
+            TidegateStack(app, config=plain, manifest=manifest),
+            TidegateStack(
+                app,
+                config=chosen,
+                manifest=manifest,
+                placed={AUDIT.id: 0, COUNT.id: 4, RESERVE.id: 4},
+            ),
+        ]
+        Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+        # It has found something, which is told apart below.
+        with pytest.raises(Exception, match="ValidationFailed"):
+            app.synth()
+    report = json.loads((folder / "validation-report.json").read_text())
+    found: dict[str, set[tuple[str, str]]] = {stack.stack_name: set() for stack in stacks}
+    for violation in report["pluginReports"][0]["violations"]:
+        for construct in violation["violatingConstructs"]:
+            stage, _, path = construct["constructPath"].partition("/")
+            found[stage].add((violation["ruleName"], path))
+    return Guarded(
+        root=json.loads((folder / "Tidegate-production.template.json").read_text()),
+        nested=[
+            json.loads(path.read_text())
+            for path in sorted(folder.glob("Tidegateproduction*.nested.template.json"))
+        ],
+        found=found,
+        is_protected={stack.stack_name: bool(stack.termination_protection) for stack in stacks},
+    )

@@ -15,6 +15,7 @@ from tidegate.errors import ConfigurationError
 from tidegate.settings import Settings, variable
 
 ROOT = Path(__file__).resolve().parents[2]
+KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 WAREHOUSE = "tests/infra/apps/warehouse.py"
 
 
@@ -46,6 +47,13 @@ def test_values_from_the_command_line_are_text() -> None:
         retention_days="7",
         max_request_bytes="1048576",
         log_level="DEBUG",
+        requests_per_second="50",
+        encryption=KEY_ARN,
+        alarms="all",
+        alarms_to="on-call@example.com",
+        dashboard="yes",
+        tracing="on",
+        placement="stacks/of-functions.json",
     )
     assert config == Config(
         stage="staging-2",
@@ -54,6 +62,13 @@ def test_values_from_the_command_line_are_text() -> None:
         retention_days=7,
         max_request_bytes=1_048_576,
         log_level="DEBUG",
+        requests_per_second=50,
+        encryption=KEY_ARN,
+        alarms="all",
+        alarms_to="on-call@example.com",
+        dashboard="yes",
+        tracing="on",
+        placement="stacks/of-functions.json",
     )
 
 
@@ -81,6 +96,16 @@ def test_values_in_cdk_json_may_be_numbers() -> None:
         ("max_request_bytes", "5242881"),
         ("max_request_bytes", "-2000"),
         ("log_level", "verbose"),
+        ("placement", "stacks.yaml"),
+        ("requests_per_second", "0"),
+        ("requests_per_second", "10001"),
+        ("encryption", "customer"),
+        ("encryption", "arn:aws:kms:us-east-1:123456789012:alias/mine"),
+        ("alarms", "some"),
+        ("alarms_to", "on-call"),
+        ("alarms_to", "arn:aws:sqs:us-east-1:123456789012:on-call"),
+        ("dashboard", "true"),
+        ("tracing", "active"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_its_key(key: str, value: object) -> None:
@@ -146,39 +171,6 @@ def test_a_module_that_does_not_exist_is_named() -> None:
 def test_an_app_without_functions_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match=r"context key functions .*no function is regist"):
         read(functions="tests/infra/apps/no_functions.py").manifest()
-
-
-@pytest.mark.usefixtures("empty_registry")
-def test_more_functions_than_a_stack_holds_are_an_error(tmp_path: Path) -> None:
-    module = tmp_path / "many.py"
-    module.write_text(
-        "from tidegate import Client, TriggerEvent\n"
-        "client = Client(app_id='many')\n"
-        "for n in range(41):\n"
-        "    trigger = TriggerEvent(event=f'event-{n}')\n"
-        "    client.create_function(fn_id=f'f{n}', trigger=trigger)(lambda ctx: None)\n"
-    )
-    with pytest.raises(ConfigurationError, match=r"41 functions are registered; a stack holds 40"):
-        read(functions=str(module)).manifest()
-
-
-@pytest.mark.usefixtures("empty_registry")
-def test_more_schedules_than_a_stack_holds_are_an_error(tmp_path: Path) -> None:
-    module = tmp_path / "often.py"
-    code = (
-        "from tidegate import Client, TriggerCron\n"
-        "client = Client(app_id='often')\n"
-        "for n in range(30):\n"
-        "    crons = [TriggerCron(cron=f'{m} 0 1 * MON') for m in range(CRONS)]\n"
-        "    client.create_function(fn_id=f'f{n}', trigger=crons)(lambda ctx: None)\n"
-    )
-    module.write_text(code.replace("CRONS", "3"))
-    # Each cron is two schedules, the 1st of the month and Mondays.
-    with pytest.raises(
-        ConfigurationError,
-        match=r"the crons need 180 schedules; beside 30 functions a stack holds 125",
-    ):
-        read(functions=str(module)).manifest()
 
 
 def test_the_app_prints_the_error_and_no_traceback(tmp_path: Path) -> None:

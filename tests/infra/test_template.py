@@ -48,6 +48,15 @@ def test_cfn_lint_finds_nothing(synthesis: Any, stage: str) -> None:
     assert not [str(match) for match in found]
 
 
+def test_cfn_lint_finds_nothing_with_every_choice_made(guarded: Any) -> None:
+    from cfnlint.api import lint
+    from cfnlint.config import ManualArgs
+
+    config = ManualArgs(regions=["us-east-1"], ignore_checks=[REDUNDANT_DEPENDENCY])
+    for template in (guarded.root, *guarded.nested):
+        assert not [str(match) for match in lint(json.dumps(template), config=config)]
+
+
 def test_cfn_lint_knows_the_runtime(template: dict[str, Any]) -> None:
     from cfnlint.api import lint
     from cfnlint.config import ManualArgs

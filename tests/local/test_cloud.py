@@ -16,7 +16,7 @@ def attributes(url):
 
 def publish(cloud, name):
     client("sns").publish(
-        TopicArn=cloud.topic_arn,
+        TopicArn=cloud.topic_arns[0],
         Message=name,
         MessageAttributes={"name": {"DataType": "String", "StringValue": name}},
     )
@@ -89,7 +89,7 @@ def test_provisioning_again_changes_what_changed(cloud, function, manifest):
     assert bodies(cloud.wiring["comes"].queue_url) == ["app/hello"]
     assert attributes(cloud.wiring["changes"].queue_url)["VisibilityTimeout"] == "60"
     assert bodies(gone.queue_url) == ["app/hello"], "what it had before it went"
-    topic = client("sns").list_subscriptions_by_topic(TopicArn=cloud.topic_arn)["Subscriptions"]
+    topic = client("sns").list_subscriptions_by_topic(TopicArn=cloud.topic_arns[0])["Subscriptions"]
     assert len(topic) == 4, "one more for the matcher"
 
 
@@ -106,7 +106,7 @@ def test_the_lambdas_are_told_where_everything_is(cloud, function, manifest):
     wiring = cloud.wiring["shop-hello"]
     worker = Settings.read(
         cloud.worker_environment("shop-hello"), "dedup_table", "events_table", "runs_table",
-        "topic_arn", "bucket", "schedule_group", "schedule_role_arn",
+        "topic_arns", "bucket", "schedule_group", "schedule_role_arn",
     )  # fmt: skip
     assert worker.function == "shop-hello"
     assert (worker.queue_url, worker.queue_arn) == (wiring.queue_url, wiring.queue_arn)

@@ -228,7 +228,9 @@ def test_a_stopped_cloud_leaves_no_trace(monkeypatch):
     cloud.provision(Manifest(functions=()))
     assert cloud.manifest_path.exists()
     topics = boto3.client("sns").list_topics()["Topics"]
-    assert [topic["TopicArn"] for topic in topics] == [cloud.topic_arn], "no call to that endpoint"
+    assert [topic["TopicArn"] for topic in topics] == list(cloud.topic_arns), (
+        "no call to that endpoint"
+    )
     cloud.stop()
     assert dict(os.environ) == before
     assert not folder.exists()

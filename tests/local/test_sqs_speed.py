@@ -307,10 +307,10 @@ def test_a_topic_publishes_to_more_than_a_hundred_queues(cloud, queue):
     urls = [queue() for _ in range(101)]
     for url in urls:
         client("sns").subscribe(
-            TopicArn=cloud.topic_arn,
+            TopicArn=cloud.topic_arns[0],
             Protocol="sqs",
             Endpoint=arn_of(url),
             Attributes={"RawMessageDelivery": "true"},
         )
-    client("sns").publish(TopicArn=cloud.topic_arn, Message="to all")
+    client("sns").publish(TopicArn=cloud.topic_arns[0], Message="to all")
     assert len(receive(urls[-1])) == 1

@@ -129,7 +129,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     Manifest(functions=(function,)).write(path)
     settings = Settings(
         **{f"{table.name}_table": f"t-{table.name}" for table in TABLES},
-        topic_arn="arn:aws:sns:us-east-1:123456789012:t",
+        topic_arns=("arn:aws:sns:us-east-1:123456789012:t",),
         bucket="t-payloads",
         manifest=str(path),
         function=function.id,

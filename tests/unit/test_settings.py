@@ -16,8 +16,11 @@ def test_defaults() -> None:
 
 
 def test_what_is_written_is_read_again() -> None:
-    settings = Settings(bucket="b", auth="open", max_request_bytes=2048, retention_days=7)
+    settings = Settings(
+        bucket="b", topic_arns=("t", "u"), auth="open", max_request_bytes=2048, retention_days=7
+    )
     assert Settings.read(settings.environment(*vars(settings))) == settings
+    assert settings.environment("topic_arns") == {"TIDEGATE_TOPIC_ARNS": "t,u"}
     assert settings.environment("bucket", "retention_days") == {
         "TIDEGATE_BUCKET": "b",
         "TIDEGATE_RETENTION_DAYS": "7",
@@ -35,11 +38,11 @@ def test_other_variables_do_not_matter_and_empty_ones_count_as_unset() -> None:
 
 
 def test_all_missing_variables_are_named() -> None:
-    environment = {"TIDEGATE_BUCKET": "b", "TIDEGATE_TOPIC_ARN": ""}
+    environment = {"TIDEGATE_BUCKET": "b", "TIDEGATE_TOPIC_ARNS": ""}
     with pytest.raises(
-        ConfigurationError, match=r"missing: TIDEGATE_TOPIC_ARN, TIDEGATE_RUNS_TABLE$"
+        ConfigurationError, match=r"missing: TIDEGATE_TOPIC_ARNS, TIDEGATE_RUNS_TABLE$"
     ):
-        Settings.read(environment, "bucket", "topic_arn", "runs_table")
+        Settings.read(environment, "bucket", "topic_arns", "runs_table")
 
 
 @pytest.mark.parametrize(

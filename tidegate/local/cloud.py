@@ -109,8 +109,9 @@ class Cloud:
     """A stage in memory; between `start` and `stop` every boto3 call of the process goes there.
 
     Attributes:
-        wiring: by function id, how each provisioned function hangs on the topic.
-        matcher: how the matcher hangs on the topic.
+        wiring: by function id, how each provisioned function hangs on the topic of its shard.
+        matcher: how the matcher hangs on the first topic.
+        topic_arns: the topic of each shard.
         manifest_path: the file that the Lambdas read the manifest from.
     """
 
@@ -137,8 +138,8 @@ class Cloud:
         self.manifest_path = Path(folder) / "manifest.json"
         for table in TABLES:
             _create_table(table)
-        self.topic_arn = client("sns").create_topic(Name=PREFIX)["TopicArn"]
-        self.matcher = _wire_matcher(self.topic_arn)
+        self.topic_arns: tuple[str, ...] = (_create_topic(0),)
+        self.matcher = _wire_matcher(self.topic_arns[0])
         client("s3").create_bucket(Bucket=_BUCKET)
         client("scheduler").create_schedule_group(Name=PREFIX)
 
@@ -159,17 +160,21 @@ class Cloud:
             if manifest.function(function_id) is None:
                 client("sns").unsubscribe(SubscriptionArn=before.subscription_arn)
                 del self.wiring[function_id]
+        self.topic_arns = tuple(_create_topic(shard) for shard in range(manifest.shards))
         for function in manifest.functions:
             wired = self.wiring.get(function.id)
             if wired is None or wired.function != function:
                 self.wiring[function.id] = self._wire(function)
+                # Only now: what comes twice starts one run, what comes to no queue starts none.
+                if wired is not None and wired.function.shard != function.shard:
+                    client("sns").unsubscribe(SubscriptionArn=wired.subscription_arn)
         self._schedule_crons()
         manifest.write(self.manifest_path)
 
     def ingest_environment(self) -> dict[str, str]:
         """The environment variables of the ingest Lambda."""
         return self._settings().environment(
-            "dedup_table", "events_table", "waits_table", "keys_table", "topic_arn", "bucket",
+            "dedup_table", "events_table", "waits_table", "keys_table", "topic_arns", "bucket",
             "manifest", "auth", "default_env", "max_request_bytes", "retention_days",
         )  # fmt: skip
 
@@ -177,7 +182,7 @@ class Cloud:
         """The environment variables of the api Lambda."""
         return self._settings().environment(
             "dedup_table", "events_table", "runs_table", "steps_table", "waits_table", "jobs_table",
-            "keys_table", "topic_arn", "bucket", "manifest", "matcher_queue_url", "auth",
+            "keys_table", "topic_arns", "bucket", "manifest", "matcher_queue_url", "auth",
             "default_env", "max_request_bytes", "retention_days",
         )  # fmt: skip
 
@@ -185,7 +190,7 @@ class Cloud:
         """The environment variables of a function's worker Lambda."""
         return self._settings(self.wiring[function_id]).environment(
             "function", "dedup_table", "events_table", "runs_table", "steps_table", "waits_table",
-            "topic_arn", "bucket", "manifest", "queue_url", "queue_arn", "dead_letter_url",
+            "topic_arns", "bucket", "manifest", "queue_url", "queue_arn", "dead_letter_url",
             "dead_letter_arn", "matcher_queue_url", "schedule_group", "schedule_role_arn",
             "retention_days",
         )  # fmt: skip
@@ -193,7 +198,7 @@ class Cloud:
     def matcher_environment(self) -> dict[str, str]:
         """The environment variables of the matcher Lambda."""
         return self._settings().environment(
-            "events_table", "runs_table", "steps_table", "waits_table", "jobs_table", "topic_arn",
+            "events_table", "runs_table", "steps_table", "waits_table", "jobs_table", "topic_arns",
             "bucket", "manifest", "matcher_queue_url", "retention_days",
         )  # fmt: skip
 
@@ -208,7 +213,7 @@ class Cloud:
                 "dead_letter_arn": wiring.dead_letter_arn,
             }
         return Settings(
-            topic_arn=self.topic_arn,
+            topic_arns=self.topic_arns,
             bucket=_BUCKET,
             matcher_queue_url=self.matcher.queue_url,
             manifest=str(self.manifest_path),
@@ -231,7 +236,9 @@ class Cloud:
             queue_arn=queue_arn,
             dead_letter_url=dead_letter_url,
             dead_letter_arn=dead_letter_arn,
-            subscription_arn=_subscribe(self.topic_arn, queue_arn, function.filter_policy),
+            subscription_arn=_subscribe(
+                self.topic_arns[function.shard], queue_arn, function.filter_policy
+            ),
         )
 
     def _schedule_crons(self) -> None:
@@ -291,6 +298,12 @@ def queue_name(function_id: str) -> str:
         return f"{PREFIX}-{function_id}"
     digest = hashlib.sha256(function_id.encode()).hexdigest()[:12]
     return f"{PREFIX}-{re.sub(r'[^A-Za-z0-9_-]', '-', function_id)[:47]}-{digest}"
+
+
+def _create_topic(shard: int) -> str:
+    """The ARN of a shard's topic, which may be there already."""
+    name = f"{PREFIX}-{shard}" if shard else PREFIX
+    return client("sns").create_topic(Name=name)["TopicArn"]
 
 
 def _wire_matcher(topic_arn: str) -> MatcherWiring:

@@ -1,0 +1,40 @@
+"""The metrics that alarms and the dashboard look at; AWS keeps all of them, for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+
+
+def of_api(api_id: str, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
+    """A metric of an HTTP API."""
+    return _metric("AWS/ApiGateway", name, statistic, {"ApiId": api_id})
+
+
+def of_all_lambdas(name: str) -> cloudwatch.Metric:
+    """A metric of all Lambdas of the account and region together."""
+    return _metric("AWS/Lambda", name, "Sum", {})
+
+
+def _metric(
+    namespace: str, name: str, statistic: str, dimensions: Mapping[str, str]
+) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace=namespace,
+        metric_name=name,
+        statistic=statistic,
+        period=Duration.minutes(1),
+        dimensions_map=dimensions,
+    )
+
+
+def percent(part: str, whole: str, **metrics: cloudwatch.IMetric) -> cloudwatch.MathExpression:
+    """How much of a whole a part is; both are sums of the metrics, by their names."""
+    return cloudwatch.MathExpression(
+        expression=f"100 * ({part}) / ({whole})",
+        label="%",
+        period=Duration.minutes(1),
+        using_metrics=metrics,
+    )

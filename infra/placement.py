@@ -1,0 +1,138 @@
+"""Which stack each function is in, and with it which topic its queue is subscribed to.
+
+A stack has up to 500 resources, and a topic up to 200 subscriptions with a filter. The functions of
+a small stage are all in the stage's own stack, number 0; more of them are in nested stacks, and
+each four stacks share a topic.
+
+A function that changed its stack would get a new queue, and lose what the old one holds. So a file
+in the repository says where each function is, like a lock file: functions in it stay, new ones go
+where there is room. Lines of functions that are gone stay, too, for stages that still have them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from tidegate.errors import ConfigurationError
+from tidegate.manifest import FunctionManifest, Manifest
+
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html: 500
+# resources. What all functions share, 50 of them, is in stack 0.
+FUNCTION_RESOURCES = 11
+MOST_RESOURCES = 450
+# New functions leave room for crons that are added to those that are there, and for merges of
+# branches that each have added a function.
+FILLED_RESOURCES = 400
+
+# https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html: 200 filter
+# policies for a topic. A stack holds up to 41 functions, and the matcher is subscribed, too.
+MAX_FILTERS = 200
+STACKS_A_TOPIC = 4
+
+Placement = Mapping[str, int]
+
+
+def place(manifest: Manifest, before: Placement | None = None) -> dict[str, int]:
+    """The stack of each function of a manifest, and of those that have been placed before.
+
+    Args:
+        manifest: the functions.
+        before: where functions are already; None of a stage of which nothing is written down.
+
+    Raises:
+        ConfigurationError: the functions of a stack have become more than it can hold.
+    """
+    total = sum(resources(function) for function in manifest.functions)
+    if before is None and total <= MOST_RESOURCES:
+        return {function.id: 0 for function in manifest.functions}
+    placed = dict(before or {})
+    used: dict[int, int] = {}
+    weights = {function.id: resources(function) for function in manifest.functions}
+    for function_id, stack in placed.items():
+        used[stack] = used.get(stack, 0) + weights.get(function_id, FUNCTION_RESOURCES)
+    for function in manifest.functions:
+        if function.id not in placed:
+            weight = resources(function)
+            stack = next(n for n in range(len(used) + 1) if _has_room(used.get(n, 0), weight))
+            placed[function.id] = stack
+            used[stack] = used.get(stack, 0) + weight
+    _check(manifest, placed)
+    return placed
+
+
+def resources(function: FunctionManifest) -> int:
+    """How many resources of a stack a function needs."""
+    return FUNCTION_RESOURCES + sum(len(cron.schedules) for cron in function.crons)
+
+
+def sharded(manifest: Manifest, placed: Placement) -> Manifest:
+    """The manifest with the shard of each function."""
+    return Manifest(
+        tuple(
+            replace(function, shard=placed[function.id] // STACKS_A_TOPIC)
+            for function in manifest.functions
+        )
+    )
+
+
+def by_stack(manifest: Manifest, placed: Placement) -> dict[int, list[FunctionManifest]]:
+    """The functions of each stack."""
+    found: dict[int, list[FunctionManifest]] = {}
+    for function in manifest.functions:
+        found.setdefault(placed[function.id], []).append(function)
+    return found
+
+
+def read(path: Path) -> dict[str, int] | None:
+    """The placement in a file; None when there is no such file.
+
+    Raises:
+        ConfigurationError: the file is not what this module writes.
+    """
+    if not path.exists():
+        return None
+    try:
+        placed = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: this is not JSON: {error}") from None
+    if not isinstance(placed, dict) or not all(
+        type(stack) is int and stack >= 0 for stack in placed.values()
+    ):
+        raise ConfigurationError(f"{path}: it maps the ids of functions to numbers from 0 on")
+    return placed
+
+
+def update(path: Path, manifest: Manifest) -> dict[str, int]:
+    """The placement of a manifest's functions, which is written down when it is new.
+
+    Raises:
+        ConfigurationError: a stack is too full, or the file cannot be read or written.
+    """
+    before = read(path)
+    placed = place(manifest, before)
+    if placed != before:
+        try:
+            path.write_text(json.dumps(placed, indent=2, sort_keys=True) + "\n")
+        except OSError as error:
+            raise ConfigurationError(
+                f"{path}: the stacks of functions cannot be written down: {error}"
+            ) from None
+    return placed
+
+
+def _has_room(used: int, weight: int) -> bool:
+    return used == 0 or used + weight <= FILLED_RESOURCES
+
+
+def _check(manifest: Manifest, placed: Placement) -> None:
+    for stack, functions in sorted(by_stack(manifest, placed).items()):
+        total = sum(map(resources, functions))
+        if total > MOST_RESOURCES:
+            raise ConfigurationError(
+                f"stack {stack}: its {len(functions)} functions and their crons are {total} "
+                f"resources, and there is room for {MOST_RESOURCES}; give some of the functions "
+                "other ids, or another stack in the placement, once their runs have ended"
+            )
