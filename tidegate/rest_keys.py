@@ -134,11 +134,15 @@ class KeyEndpoints:
 
     def _asked(self, call: Call) -> KeyRecord:
         try:
-            return self.records.find(call.path["key_id"], call.env)
+            record = self.records.find(call.path["key_id"], call.env)
         except NotFoundError:
             raise RequestError(404, "Key not found; see GET /v1/keys") from None
         except ConfigurationError as error:
             raise RequestError(400, str(error)) from None
+        # Its successor would open environments that the caller's key does not.
+        if record.branch and not call.branch:
+            raise RequestError(403, f"key {record.id} opens branch environments, yours does not")
+        return record
 
     def _created(self, kind: Kind, secret: str) -> Result:
         data = {**_object(self.records.of_secret(kind, secret)), "secret": secret}

@@ -90,6 +90,17 @@ def test_a_branch_key_makes_keys_of_a_branch_environment(admin: Admin) -> None:
     assert (answer.data["environment"], answer.data["branch"]) == ("pr-1", False)
 
 
+def test_a_plain_key_touches_no_branch_key(admin: Admin) -> None:
+    branch = admin.keys.create("signing", "prod", branch=True)
+    key_id = next(key["id"] for key in admin.rest.get("/v1/keys").data if key["branch"])
+    for answer in (
+        admin.rest.post(f"/v1/keys/{key_id}/rotate"),
+        admin.rest.delete(f"/v1/keys/{key_id}"),
+    ):
+        assert (answer.status, "opens branch environments" in answer.body["error"]) == (403, True)
+    assert Rest(admin.handler, branch).post(f"/v1/keys/{key_id}/rotate").data["branch"]
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [
