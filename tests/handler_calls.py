@@ -1,6 +1,6 @@
 """The AWS calls that each handler makes, recorded over a whole test run.
 
-A call belongs to the handler that is at work: the class behind the door of a Lambda, on whatever
+A call belongs to the handler that is at work: a class behind the door of a Lambda, on whatever
 thread it goes on. Tests call those classes as Lambda's doors do, or by way of the doors.
 """
 
@@ -18,11 +18,17 @@ from unittest.mock import patch
 from botocore.client import BaseClient
 
 from tidegate.api import Api
+from tidegate.dashboard.door import Dashboard
 from tidegate.ingest import Ingest
 from tidegate.matcher_worker import MatcherWorker
 from tidegate.worker import Worker
 
-HANDLERS = {"ingest": Ingest, "api": Api, "matcher": MatcherWorker, "worker": Worker}
+HANDLERS = {
+    "ingest": (Ingest,),
+    "api": (Api, Dashboard),
+    "matcher": (MatcherWorker,),
+    "worker": (Worker,),
+}
 SCHEDULES = "arn:AWS::Partition:scheduler:AWS::Region:AWS::AccountId:schedule/SchedulesGroup/*"
 
 # By handler and resource, the actions of IAM that its calls need.
@@ -36,8 +42,9 @@ def recording() -> Iterator[Calls]:
     """What handlers call while this is entered; it fills as they do."""
     calls: Calls = {name: {} for name in HANDLERS}
     with ExitStack() as undo:
-        for name, kind in HANDLERS.items():
-            undo.enter_context(patch.object(kind, "handle", _noted(name, kind.handle)))
+        for name, kinds in HANDLERS.items():
+            for kind in kinds:
+                undo.enter_context(patch.object(kind, "handle", _noted(name, kind.handle)))
         submit = ThreadPoolExecutor.submit
         undo.enter_context(patch.object(ThreadPoolExecutor, "submit", _carried(submit)))
         undo.enter_context(patch.object(Thread, "start", _started(Thread.start)))

@@ -145,3 +145,11 @@ def test_events_sent_by_the_rest_api_are_taken_in(admin: Admin) -> None:
     assert answer.status == 201
     assert all(map(is_ulid, answer.data["ids"]))
     assert admin.rest.post("/v1/events", {"name": ""}).status == 400
+
+
+def test_the_rest_api_takes_an_event_of_an_id_once(admin: Admin) -> None:
+    first, second = (
+        admin.rest.post("/v1/events", {"name": "app/a", "id": "mine"}).data["ids"] for _ in range(2)
+    )
+    assert first == second
+    assert len(admin.rest.get("/v1/events").data) == 1
