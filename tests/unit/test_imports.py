@@ -195,14 +195,14 @@ def test_the_test_kit_loads_no_aws() -> None:
             {"dynamodb", "sns"},
             94,
         ),
-        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 217),
+        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 218),
         (
             "functions.matcher.handler",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            106,
+            107,
         ),
-        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 240),
+        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 241),
     ],
 )
 def test_a_handler_loads_what_it_needs(
