@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,16 +12,12 @@ from hypothesis import strategies as st
 
 from tests.aws.conftest import ENV, Stage, batch
 from tests.aws.deployed import TIMEOUT_MS, Deployed, bodies, waiting
-from tests.clock import FakeClock
 from tidegate.bulk_job import BulkJob, JobKind, JobMessage
 from tidegate.context import ContextSync
 from tidegate.ids import ulid_at
-from tidegate.local.cloud import Cloud
 from tidegate.look import LookMessage
-from tidegate.manifest import Manifest
 from tidegate.message import EventMessage
 from tidegate.run import Status
-from tidegate.settings import Settings
 from tidegate.wait import WaitKey
 
 QUICK = settings(
@@ -123,17 +118,6 @@ class Running:
 
     def __post_init__(self) -> None:
         self.deployed = Deployed(self.stage, lambda ctx: self.started.append(ctx.event.id))
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    """One stage for all examples of a test."""
-    cloud = Cloud()
-    cloud.start()
-    cloud.provision(Manifest(functions=()))
-    read = Settings.read(cloud.ingest_environment() | cloud.api_environment())
-    yield Stage(cloud, FakeClock(), read)
-    cloud.stop()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,29 +14,14 @@ from hypothesis import strategies as st
 from tests.aws.conftest import ENV, Stage
 from tests.aws.deployed import Deployed
 from tests.aws.rest import Handler, answer_of, load_handler
-from tests.clock import FakeClock
 from tests.openapi import check_answer, closed_document
 from tidegate.aws import client
 from tidegate.context import ContextSync
 from tidegate.ids import run_id_of
-from tidegate.local.cloud import Cloud
-from tidegate.manifest import Manifest
-from tidegate.settings import Settings
 
 QUICK = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    """One stage for all examples of a test."""
-    cloud = Cloud()
-    cloud.start()
-    cloud.provision(Manifest(functions=()))
-    read = Settings.read(cloud.ingest_environment() | cloud.api_environment())
-    yield Stage(cloud, FakeClock(), read)
-    cloud.stop()
 
 
 def sleeps(ctx: ContextSync) -> None:
