@@ -30,6 +30,7 @@ from tidegate.errors import PlatformError
 from tidegate.event import RESERVED_PREFIX, AcceptedEvent, CheckedEvent, check_events
 from tidegate.ids import Seed, ulid_ms
 from tidegate.message import EventMessage
+from tidegate.observer import NOBODY, Observer
 from tidegate.stores import MAX_PUT, Claim, Dedup, Events, Topic, Waits
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Admission:
         bus: where they are published.
         waits: what runs wait for.
         clock: the time.
+        observer: is told how many events came.
     """
 
     dedup: Dedup
@@ -65,6 +67,7 @@ class Admission:
     bus: Topic
     waits: Waits
     clock: Clock
+    observer: Observer = NOBODY
 
     def admit(self, env: str, events: Sequence[CheckedEvent], seed: Seed | None) -> list[str]:
         """The internal ids of the events, in order, once all are stored and published.
@@ -84,7 +87,9 @@ class Admission:
             for number, event in enumerate(events, start=1)
         ]
         claims, awaited = self._claim(accepted)
-        self._deliver(self._without_duplicates(accepted, claims), awaited, now_ms)
+        new = self._without_duplicates(accepted, claims)
+        self._deliver(new, awaited, now_ms)
+        self.observer.events_admitted(len(new), len(accepted) - len(new))
         return [_owner(event, claims) for event in accepted]
 
     def send(self, env: str, events: Sequence[Event], seed: Seed) -> list[str]:

@@ -13,6 +13,7 @@ from tidegate.job_store import JobQueue, JobStore
 from tidegate.key import StoredKeys
 from tidegate.key_records import KeyRecords
 from tidegate.manifest import Manifest
+from tidegate.observer import Observer
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.rest_call import Routes
@@ -39,6 +40,7 @@ def acting_routes(
     bus: Bus,
     manifest: Manifest,
     clock: Clock,
+    observer: Observer,
 ) -> list[Routes]:
     """The paths of the resources that act.
 
@@ -49,13 +51,14 @@ def acting_routes(
         bus: where messages go.
         manifest: the functions.
         clock: the time.
+        observer: is told how many events came.
     """
     steps = StepStore(settings.steps_table, runs.payloads, settings.retention_s, clock)
     rerunner = Rerunner(RerunNotes(settings.runs_table), steps, events, bus, manifest, clock)
     store = JobStore(settings.jobs_table, settings.retention_s)
     jobs = Jobs(store, JobQueue(settings.matcher_queue_url))
     waits = WaitStore(settings.waits_table)
-    admission = Admission(DedupTable(settings.dedup_table), events, bus, waits, clock)
+    admission = Admission(DedupTable(settings.dedup_table), events, bus, waits, clock, observer)
     return routes_of(
         SendingEndpoints(admission),
         KeyEndpoints(KeyRecords(StoredKeys(settings.keys_table, clock))),

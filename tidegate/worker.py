@@ -67,6 +67,14 @@ class Worker:
     def _handle(self, record: Mapping[str, Any], deadline_ms: int) -> bool:
         """Whether the message is done with; it never raises."""
         try:
+            logger.debug(
+                "message received",
+                extra={
+                    "message_id": record["messageId"],
+                    "function_id": self.engine.function.id,
+                    "receives": record["attributes"]["ApproximateReceiveCount"],
+                },
+            )
             try:
                 self.engine.handle(decode_message(record["body"]), deadline_ms)
             except DeadLetterError as error:

@@ -30,6 +30,7 @@ from tidegate.manifest import Manifest
 from tidegate.matcher import Matcher
 from tidegate.matcher_worker import MatcherWorker
 from tidegate.message import EventMessage, decode_message
+from tidegate.observer import NOBODY, Observer
 from tidegate.payload import PayloadStore
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
@@ -53,6 +54,7 @@ class Stage:
     clock: FakeClock
     settings: Settings
     manifest: Manifest = Manifest(functions=())  # noqa: RUF009
+    observer: Observer = NOBODY
 
     @property
     def store(self) -> EventStore:
@@ -71,6 +73,7 @@ class Stage:
             self.bus,
             self.waits,
             self.clock,
+            self.observer,
         )
 
     @property
@@ -154,6 +157,7 @@ class Stage:
             manifest=self.manifest,
             clock=self.clock,
             jitter=lambda: 0.0,
+            observer=self.observer,
         )
         return Worker(engine, settings.queue_url, settings.dead_letter_url, self.clock)
 
