@@ -98,7 +98,7 @@ class Matcher:
                     "function_id": wait.function_id,
                     "step": wait.step.name,
                     "event_id": event.internal_id,
-                    "error": str(error),
+                    "error": getattr(error, "without_values", str(error)),
                 },
             )
             return False
