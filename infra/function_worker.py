@@ -37,6 +37,7 @@ _SETTINGS = (
     "schedule_group",
     "schedule_role_arn",
     "retention_days",
+    "tracing",
 )
 
 

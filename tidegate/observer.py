@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,6 +50,17 @@ class Observer:
     def run_ended(self, run: Run) -> None:
         """A run has ended, with its final status."""
 
+    def trace_of(self, attributes: Mapping[str, str]) -> str:  # noqa: ARG002
+        """The trace that a message belongs to, which all that follows from it is to keep.
+
+        Args:
+            attributes: of the message, as SQS gives them.
+
+        Returns:
+            An X-Ray trace header; empty if nobody traces.
+        """
+        return ""
+
     def invocation_ended(self) -> None:
         """The Lambda is about to answer; what is not told now may be told much later."""
 
@@ -92,6 +103,9 @@ class Observers(Observer):
     def run_ended(self, run: Run) -> None:
         for one in self._observers:
             one.run_ended(run)
+
+    def trace_of(self, attributes: Mapping[str, str]) -> str:
+        return next(filter(None, (one.trace_of(attributes) for one in self._observers)), "")
 
     def invocation_ended(self) -> None:
         for one in self._observers:

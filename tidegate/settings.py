@@ -31,6 +31,7 @@ class Settings:
         schedule_key_arn: the KMS key of schedules, if it is not AWS's own.
         stage: the stage's name, for its metrics.
         metrics: `on` (what happens is counted for CloudWatch) or `off`.
+        tracing: `on` (X-Ray is told of runs and steps) or `off`.
     """
 
     dedup_table: str = ""
@@ -58,6 +59,7 @@ class Settings:
     schedule_key_arn: str = ""
     stage: str = ""
     metrics: str = "off"
+    tracing: str = "off"
 
     @classmethod
     def read(cls, environment: Mapping[str, str], *required: str) -> Settings:
@@ -95,8 +97,10 @@ class Settings:
     def _check(self) -> None:
         if self.auth not in ("keys", "open"):
             raise ConfigurationError(f"TIDEGATE_AUTH={self.auth!r}: it is 'keys' or 'open'")
-        if self.metrics not in ("on", "off"):
-            raise ConfigurationError(f"TIDEGATE_METRICS={self.metrics!r}: it is 'on' or 'off'")
+        for name in ("metrics", "tracing"):
+            if getattr(self, name) not in ("on", "off"):
+                value = getattr(self, name)
+                raise ConfigurationError(f"{variable(name)}={value!r}: it is 'on' or 'off'")
         if not 1024 <= self.max_request_bytes <= MAX_REQUEST_BYTES:
             raise ConfigurationError(
                 f"TIDEGATE_MAX_REQUEST_BYTES={self.max_request_bytes}: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,11 @@ def _observer(settings: Settings, name: str) -> Observer:
         from tidegate.metrics import Metrics
 
         observers.append(Metrics(settings.stage, name))
+    daemon = os.environ.get("AWS_XRAY_DAEMON_ADDRESS")
+    if settings.tracing == "on" and daemon:
+        from tidegate.xray import Traces
+
+        observers.append(Traces(daemon))
     if not observers:
         return NOBODY
     return observers[0] if len(observers) == 1 else Observers(observers)

@@ -76,7 +76,9 @@ class Worker:
                 },
             )
             try:
-                self.engine.handle(decode_message(record["body"]), deadline_ms)
+                trace = self.engine.observer.trace_of(record["attributes"])
+                message = decode_message(record["body"]).in_trace(trace)
+                self.engine.handle(message, deadline_ms)
             except DeadLetterError as error:
                 self._bury(record, str(error))
         except RunLeasedError as error:

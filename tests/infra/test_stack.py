@@ -368,6 +368,7 @@ def test_a_worker_is_told_its_function_and_its_queues(dev: Template) -> None:
         "TIDEGATE_STAGE": "dev",
         "TIDEGATE_STEPS_TABLE": "StorageSteps",
         "TIDEGATE_TOPIC_ARNS": "Events",
+        "TIDEGATE_TRACING": "off",
         "TIDEGATE_WAITS_TABLE": "StorageWaits",
     }
 

@@ -193,6 +193,43 @@ def test_lambdas_are_traced_where_a_stage_wants_it(synthesis: Synthesis, guarded
     assert others == []
 
 
+def test_topics_are_traced_and_may_tell_x_ray(synthesis: Synthesis, guarded: Guarded) -> None:
+    for topic in properties(synthesis.dev, "AWS::SNS::Topic").values():
+        assert "TracingConfig" not in topic
+    assert not properties(synthesis.dev, "AWS::XRay::ResourcePolicy")
+    modes = [
+        topic["Properties"].get("TracingConfig") for topic in guarded.resources("AWS::SNS::Topic")
+    ]
+    # Those of two shards; nobody traces the one of the alarms.
+    assert sorted(modes, key=str) == ["Active", "Active", None]
+    [policy] = guarded.resources("AWS::XRay::ResourcePolicy")
+    [statement] = json.loads(joined(policy["Properties"]["PolicyDocument"]))["Statement"]
+    assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert "xray:PutTraceSegments" in statement["Action"]
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "AWS::AccountId"},
+        "StringLike": {
+            "aws:SourceArn": "arn:AWS::Partition:sns:AWS::Region:AWS::AccountId:"
+            "Tidegate-production-*"
+        },
+    }
+
+
+def test_workers_tell_x_ray_of_runs_where_a_stage_wants_it(guarded: Guarded) -> None:
+    told = [
+        variables.get("TIDEGATE_TRACING")
+        for function in guarded.resources("AWS::Lambda::Function")
+        if "TIDEGATE_FUNCTION" in (variables := function["Properties"]["Environment"]["Variables"])
+    ]
+    assert told == ["on"] * 3
+
+
+def joined(text: Any) -> str:
+    """A text of a template, with references as the names of what they refer to."""
+    parts = text["Fn::Join"][1] if isinstance(text, dict) else [text]
+    return "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
+
+
 # --- requests -------------------------------------------------------------------------------------
 
 
