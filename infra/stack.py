@@ -86,7 +86,8 @@ class TidegateStack(Stack):
             alarms.of_lambda(Construct(self, f"{handler}Alarms"), name=handler, function=function)
         alarms.of_stage(self, api_id=api.api_id)
         if config.has_dashboard:
-            dashboard(self, name=name, api_id=api.api_id)
+            counted = config.stage if config.metrics == "on" else None
+            dashboard(self, name=name, counted=counted, api_id=api.api_id)
         for number, functions in by_stack(manifest, placed).items():
             shared: Any = {
                 "manifest": manifest,
