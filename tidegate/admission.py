@@ -27,7 +27,7 @@ from tidegate.batch import chunks
 from tidegate.clock import Clock
 from tidegate.concurrency import concurrently
 from tidegate.errors import PlatformError
-from tidegate.event import RESERVED_PREFIX, AcceptedEvent, CheckedEvent, check_events
+from tidegate.event import PROBE, RESERVED_PREFIX, AcceptedEvent, CheckedEvent, check_events
 from tidegate.ids import Seed, ulid_ms
 from tidegate.message import EventMessage
 from tidegate.observer import NOBODY, Observer
@@ -164,7 +164,8 @@ class Admission:
         return {name: bool(answer) for name, answer in zip(asked, answers, strict=True)}
 
     def _publish(self, events: Sequence[AcceptedEvent], awaited: Mapping[Name, bool]) -> None:
-        matched = {e.internal_id for e in events if awaited.get((e.env, e.name))}
+        # No run waits for a probe, and yet the matcher is to have it.
+        matched = {e.internal_id for e in events if awaited.get((e.env, e.name)) or e.name == PROBE}
         self.bus.publish(events, matched)
 
     def _claim(self, events: Sequence[AcceptedEvent]) -> tuple[dict[str, Claim], dict[Name, bool]]:
@@ -228,7 +229,8 @@ class Admission:
 
 def _names(events: Iterable[AcceptedEvent]) -> set[Name]:
     """The names that a run may wait for."""
-    return {(e.env, e.name) for e in events if not e.name.startswith(RESERVED_PREFIX)}
+    waited_for = (e for e in events if not e.name.startswith(RESERVED_PREFIX) and e.name != PROBE)
+    return {(e.env, e.name) for e in waited_for}
 
 
 def _is_skewed(event: AcceptedEvent) -> bool:

@@ -18,6 +18,7 @@ from tidegate.manifest import Manifest
 from tidegate.matcher import Matcher
 from tidegate.matcher_worker import MatcherWorker
 from tidegate.payload import PayloadStore
+from tidegate.probe import Probes
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.run_store import RunStore
@@ -47,7 +48,8 @@ jobs = JobWork(
     Canceller(runs, events, bus),
     clock,
 )
-worker = MatcherWorker(Matcher(waker, StoredEvents(events)), jobs)
+matcher = Matcher(waker, StoredEvents(events), Probes(settings.jobs_table, clock).answer)
+worker = MatcherWorker(matcher, jobs)
 make_clients("dynamodb", "sns")
 
 

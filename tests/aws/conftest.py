@@ -32,6 +32,7 @@ from tidegate.matcher_worker import MatcherWorker
 from tidegate.message import EventMessage, decode_message
 from tidegate.observer import NOBODY, Observer
 from tidegate.payload import PayloadStore
+from tidegate.probe import Probes
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.run_store import RunStore
@@ -110,7 +111,8 @@ class Stage:
 
     @property
     def matcher(self) -> MatcherWorker:
-        return MatcherWorker(Matcher(self.waker, StoredEvents(self.store)), self.jobs)
+        answer = Probes(self.settings.jobs_table, self.clock).answer
+        return MatcherWorker(Matcher(self.waker, StoredEvents(self.store), answer), self.jobs)
 
     @property
     def runs(self) -> RunStore:

@@ -202,9 +202,9 @@ def test_the_test_kit_loads_no_aws() -> None:
             "functions.matcher.handler",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            109,
+            110,
         ),
-        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 243),
+        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 245),
     ],
 )
 def test_a_handler_loads_what_it_needs(
