@@ -86,7 +86,10 @@ class Metrics(Observer):
         if not counts and not times:
             return
         line = AmazonCloudWatchEMFProvider(
-            namespace=NAMESPACE, default_dimensions=dict(self._dimensions)
+            namespace=NAMESPACE,
+            # A dimension of its own, were POWERTOOLS_SERVICE_NAME to set it.
+            service="",
+            default_dimensions=dict(self._dimensions),
         )
         for name, count in counts.items():
             line.add_metric(name, MetricUnit.Count, count)

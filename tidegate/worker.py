@@ -72,7 +72,7 @@ class Worker:
                 extra={
                     "message_id": record["messageId"],
                     "function_id": self.engine.function.id,
-                    "receives": record["attributes"]["ApproximateReceiveCount"],
+                    "receives": record["attributes"].get("ApproximateReceiveCount"),
                 },
             )
             try:

@@ -53,7 +53,12 @@ def start(stage: Stage, deployed: Deployed) -> None:
     deployed.drive()
 
 
-def test_a_line_is_what_cloudwatch_makes_metrics_of(metered: Metered) -> None:
+def test_a_line_is_what_cloudwatch_makes_metrics_of(
+    metered: Metered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Others in the process may use powertools, too.
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "shop")
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Shop")
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     metered.stage.send({"name": "app/a"})
     [line] = metered.lines()
