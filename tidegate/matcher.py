@@ -96,6 +96,7 @@ class Matcher:
         try:
             return wait.condition.holds(self._started_by(wait), incoming, event.received_ms)
         except (ExpressionError, DeadLetterError) as error:
+            why = error.without_values if isinstance(error, ExpressionError) else str(error)
             logger.warning(
                 "expression failed: the event counts as not the one that is waited for",
                 extra={
@@ -103,7 +104,7 @@ class Matcher:
                     "function_id": wait.function_id,
                     "step": wait.step.name,
                     "event_id": event.internal_id,
-                    "error": getattr(error, "without_values", str(error)),
+                    "error": why,
                 },
             )
             return False
