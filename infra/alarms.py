@@ -16,13 +16,16 @@ from aws_cdk.aws_cloudwatch_actions import SnsAction
 from constructs import Construct
 
 from infra.config import Config
-from infra.metrics import of_all_lambdas, of_api, percent
+from infra.metrics import of_all_lambdas, of_api, of_function, percent
 
 # The longest that a queue delays a message.
 LONGEST_DELAY_S = 900
 
 SLOW_MS = 3_000
 ERRORS_PERCENT = 5
+FAILED_PERCENT = 20
+# Also of a function that seldom runs somebody should know.
+FAILED_MINUTES = 15
 
 
 class Alarms:
@@ -35,6 +38,8 @@ class Alarms:
 
     def __init__(self, config: Config, topic: sns.ITopic | None) -> None:
         self._level = config.alarms
+        self._stage = config.stage
+        self._has_metrics = config.metrics == "on"
         self._topic = topic
 
     def of_queue(
@@ -100,6 +105,34 @@ class Alarms:
             ),
             above=ERRORS_PERCENT,
             minutes=5,
+        )
+
+    def of_runs(self, scope: Construct, *, function_id: str) -> None:
+        """The alarm on a function's runs that fail, where a stage wants alarms one by one.
+
+        Args:
+            scope: where it belongs.
+            function_id: the function, whose runs are counted.
+        """
+        if self._level != "all" or not self._has_metrics:
+            return
+        counted = {
+            word: of_function(self._stage, function_id, f"Runs{word.capitalize()}", FAILED_MINUTES)
+            for word in ("completed", "failed")
+        }
+        self._add(
+            scope,
+            "FailedRuns",
+            f"{function_id}: of the runs that ended in {FAILED_MINUTES} minutes more than "
+            f"{FAILED_PERCENT} % failed for good",
+            # A metric of which nothing came is no number, and neither is its sum with another.
+            percent(
+                "FILL(failed, 0)",
+                "FILL(completed, 0) + FILL(failed, 0)",
+                minutes=FAILED_MINUTES,
+                **counted,
+            ),
+            above=FAILED_PERCENT,
         )
 
     def of_stage(self, scope: Construct, *, api_id: str) -> None:

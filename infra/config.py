@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.context import Context, choice, modules, number, text, wrong
+from infra.context import Context, choice, modules, number, share, text, wrong
 from tidegate import registry
 from tidegate.errors import ConfigurationError
 from tidegate.manifest import Manifest
@@ -33,6 +33,8 @@ class Config:
         requests_per_second: how many requests the HTTP API lets through, 1 to 10000.
         encryption: `aws` (keys of AWS), `stack` (a KMS key in the stack), or a KMS key's ARN.
         log_level: what the Lambdas log.
+        log_sample_rate: the share of invocations, 0 to 1, that are logged at `DEBUG`.
+        metrics: whether Lambdas count what happens for CloudWatch, `on` or `off`.
         alarms: `queues` (of the stage and of queues), `all` (of Lambdas, too), or `none`.
         alarms_to: an SNS topic's ARN or an e-mail address that alarms notify, or `none`.
         dashboard: `production` (in that stage only), `yes` or `no`.
@@ -48,6 +50,8 @@ class Config:
     requests_per_second: int = 1000
     encryption: str = "aws"
     log_level: str = "INFO"
+    log_sample_rate: float = 0
+    metrics: str = "on"
     alarms: str = "queues"
     alarms_to: str = "none"
     dashboard: str = "production"
@@ -85,6 +89,8 @@ class Config:
                 "use 'aws', 'stack' or the ARN of a KMS key",
             ),
             log_level=choice(context, "log_level", cls.log_level, *LOG_LEVELS),
+            log_sample_rate=share(context, "log_sample_rate", cls.log_sample_rate),
+            metrics=choice(context, "metrics", cls.metrics, "on", "off"),
             alarms=choice(context, "alarms", cls.alarms, "none", "queues", "all"),
             alarms_to=text(
                 context,

@@ -29,6 +29,18 @@ def number(context: Context, key: str, default: int, lowest: int, highest: int) 
     return int(value)
 
 
+def share(context: Context, key: str, default: float) -> float:
+    """A part of a whole, from 0 to 1."""
+    value = context(key)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not re.fullmatch(r"0|1|[01]?\.[0-9]{1,6}", str(value)):
+        raise wrong(key, value, "use a number from 0 to 1, such as 0.01")
+    if float(value) > 1:
+        raise wrong(key, value, "it lies between 0 and 1")
+    return float(value)
+
+
 def choice(context: Context, key: str, default: str, *possible: str) -> str:
     """One of some words."""
     value = context(key)

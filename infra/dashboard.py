@@ -7,17 +7,30 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from infra.metrics import of_api
+from tidegate.metrics import DIMENSIONS, NAMESPACE
 
 _WIDTH = 12
 _PERIOD_S = 300
 
+# What Lambdas count, see `tidegate.metrics`: title, metric, statistic.
+_COUNTED = (
+    (("Events received", "EventsReceived", "Sum"), ("Duplicates", "EventsDuplicate", "Sum")),
+    (("Runs started", "RunsStarted", "Sum"), ("Runs completed", "RunsCompleted", "Sum")),
+    (("Runs failed", "RunsFailed", "Sum"), ("Retries of functions and steps", "Retries", "Sum")),
+    (
+        ("From an event to its run, p95, ms", "QueueAge", "p95"),
+        ("Steps, p95, ms", "StepDuration", "p95"),
+    ),
+)
 
-def dashboard(scope: Construct, *, name: str, api_id: str) -> None:
+
+def dashboard(scope: Construct, *, name: str, counted: str | None, api_id: str) -> None:
     """A dashboard that finds queues and Lambdas by the stack's name, however many there are.
 
     Args:
         scope: where it belongs.
         name: the stack's, with which CloudFormation begins the names of its resources.
+        counted: the stage, by which its own metrics are found; None if it has none.
         api_id: the HTTP API.
     """
     cloudwatch.Dashboard(
@@ -36,6 +49,7 @@ def dashboard(scope: Construct, *, name: str, api_id: str) -> None:
                     *(of_api(api_id, "Latency", statistic) for statistic in ("p50", "p95", "p99")),
                 ),
             ],
+            *([_counted(*one, counted) for one in row] for row in _COUNTED if counted),
             [
                 _found("Invocations", name, "AWS/Lambda", "FunctionName", "Invocations", "Sum"),
                 _found("Duration, p99, ms", name, "AWS/Lambda", "FunctionName", "Duration", "p99"),
@@ -91,6 +105,14 @@ def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:
     return cloudwatch.GraphWidget(title=title, left=list(metrics), width=_WIDTH)
 
 
+def _counted(title: str, metric: str, statistic: str, stage: str) -> cloudwatch.GraphWidget:
+    """A graph with a line for each function that counts something."""
+    wanted = (
+        f'{{{NAMESPACE},{",".join(DIMENSIONS)}}} MetricName="{metric}" {DIMENSIONS[0]}="{stage}"'
+    )
+    return _graph(title, _search(wanted, statistic))
+
+
 def _found(
     title: str,
     stack: str,
@@ -104,9 +126,12 @@ def _found(
     # In quotes a term must be the whole name; its words find what begins with it, too.
     words = stack.replace("-", " ")
     wanted = f'{{{namespace},{dimensions}}} MetricName="{metric}" {words} {more}'.strip()
-    search = cloudwatch.SearchExpression(
+    return _graph(title, _search(wanted, statistic))
+
+
+def _search(wanted: str, statistic: str) -> cloudwatch.SearchExpression:
+    return cloudwatch.SearchExpression(
         expression=f"SEARCH('{wanted}', '{statistic}', {_PERIOD_S})",
         label="",
         period=Duration.seconds(_PERIOD_S),
     )
-    return _graph(title, search)

@@ -106,13 +106,22 @@ class TopicStack(NestedStack):
     Args:
         shards: how many there are, with the first one.
         key: what they are encrypted with, if with a customer's key.
+        tracing: whether they tell X-Ray what they deliver.
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, shards: int, key: kms.IKey | None
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        shards: int,
+        key: kms.IKey | None,
+        tracing: sns.TracingConfig | None,
     ) -> None:
         super().__init__(scope, construct_id, description="Topics")
         self.topics = [
-            sns.Topic(self, f"Events{shard}", enforce_ssl=True, master_key=key)
+            sns.Topic(
+                self, f"Events{shard}", enforce_ssl=True, master_key=key, tracing_config=tracing
+            )
             for shard in range(1, shards)
         ]

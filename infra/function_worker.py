@@ -37,6 +37,7 @@ _SETTINGS = (
     "schedule_group",
     "schedule_role_arn",
     "retention_days",
+    "tracing",
 )
 
 
@@ -112,6 +113,7 @@ class FunctionWorker(Construct):
             report_batch_item_failures=True,
         )
         alarms.of_lambda(self, name=function.id, function=worker.function)
+        alarms.of_runs(self, function_id=function.id)
         alarms.of_queue(
             self,
             name=function.id,

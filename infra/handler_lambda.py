@@ -16,12 +16,14 @@ from infra.lambda_code import RUNTIME
 from infra.permissions import trace, write_logs
 from infra.storage import removal_policy
 from tidegate.manifest import HANDLERS
+from tidegate.settings import Settings
 
 MEMORY_MB = 512
 LOG_RETENTION = logs.RetentionDays.ONE_MONTH
 # Below the 30 s that an HTTP API waits, so that a slow request ends with an answer of ours.
 REQUEST_TIMEOUT_S = 25
 LOG_LEVEL = "TIDEGATE_LOG_LEVEL"
+SAMPLE_RATE = "POWERTOOLS_LOGGER_SAMPLE_RATE"
 
 
 class HandlerLambda(Construct):
@@ -84,7 +86,7 @@ class HandlerLambda(Construct):
             code=code,
             memory_size=MEMORY_MB,
             timeout=Duration.seconds(timeout_s),
-            environment={**environment, LOG_LEVEL: config.log_level},
+            environment={**environment, **_watched(config)},
             # Nothing but the permissions above is ever added to it.
             role=role.without_policy_updates(),
             log_group=log_group,
@@ -92,3 +94,10 @@ class HandlerLambda(Construct):
             tracing=lambda_.Tracing.ACTIVE if traced else None,
             recursive_loop=recursive_loop,
         )
+
+
+def _watched(config: Config) -> dict[str, str]:
+    """What every Lambda is told of logs, metrics and traces."""
+    settings = Settings(stage=config.stage, metrics=config.metrics)
+    sampled = {SAMPLE_RATE: str(config.log_sample_rate)} if config.log_sample_rate else {}
+    return {LOG_LEVEL: config.log_level, **sampled, **settings.environment("stage", "metrics")}

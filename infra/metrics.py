@@ -1,4 +1,4 @@
-"""The metrics that alarms and the dashboard look at; AWS keeps all of them, for nothing."""
+"""The metrics that alarms and the dashboard look at: those that AWS keeps, and Tidegate's own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
+
+from tidegate.metrics import DIMENSIONS, NAMESPACE
 
 
 def of_api(api_id: str, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
@@ -18,23 +20,31 @@ def of_all_lambdas(name: str) -> cloudwatch.Metric:
     return _metric("AWS/Lambda", name, "Sum", {})
 
 
+def of_function(stage: str, function_id: str, name: str, minutes: int) -> cloudwatch.Metric:
+    """A metric that the worker of a function counts, its sums over so many minutes."""
+    dimensions = dict(zip(DIMENSIONS, (stage, function_id), strict=True))
+    return _metric(NAMESPACE, name, "Sum", dimensions, minutes)
+
+
 def _metric(
-    namespace: str, name: str, statistic: str, dimensions: Mapping[str, str]
+    namespace: str, name: str, statistic: str, dimensions: Mapping[str, str], minutes: int = 1
 ) -> cloudwatch.Metric:
     return cloudwatch.Metric(
         namespace=namespace,
         metric_name=name,
         statistic=statistic,
-        period=Duration.minutes(1),
+        period=Duration.minutes(minutes),
         dimensions_map=dimensions,
     )
 
 
-def percent(part: str, whole: str, **metrics: cloudwatch.IMetric) -> cloudwatch.MathExpression:
+def percent(
+    part: str, whole: str, minutes: int = 1, **metrics: cloudwatch.IMetric
+) -> cloudwatch.MathExpression:
     """How much of a whole a part is; both are sums of the metrics, by their names."""
     return cloudwatch.MathExpression(
         expression=f"100 * ({part}) / ({whole})",
         label="%",
-        period=Duration.minutes(1),
+        period=Duration.minutes(minutes),
         using_metrics=metrics,
     )

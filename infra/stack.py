@@ -26,6 +26,7 @@ from infra.placement import Placement, by_stack, place, sharded
 from infra.rest_api import rest_api
 from infra.schedules import Schedules
 from infra.storage import Storage
+from infra.tracing import let_topics_trace
 from tidegate.manifest import Manifest
 from tidegate.settings import Settings
 
@@ -62,7 +63,7 @@ class TidegateStack(Stack):
         key = key_of(self, config)
         alarms = Alarms(config, alarm_topic(self, config, key))
         storage = Storage(self, "Storage", config=config, key=key)
-        topics = self._topics(manifest.shards, key)
+        topics = self._topics(manifest.shards, config, key)
         schedules = Schedules(self, "Schedules", key=key)
         permissions = Permissions(storage, topics, schedules, key)
         code = lambda_code(manifest, config.functions)
@@ -85,7 +86,8 @@ class TidegateStack(Stack):
             alarms.of_lambda(Construct(self, f"{handler}Alarms"), name=handler, function=function)
         alarms.of_stage(self, api_id=api.api_id)
         if config.has_dashboard:
-            dashboard(self, name=name, api_id=api.api_id)
+            counted = config.stage if config.metrics == "on" else None
+            dashboard(self, name=name, counted=counted, api_id=api.api_id)
         for number, functions in by_stack(manifest, placed).items():
             shared: Any = {
                 "manifest": manifest,
@@ -111,11 +113,16 @@ class TidegateStack(Stack):
         )
         CfnOutput(self, "Bucket", value=settings.bucket, description="Payloads of large events")
 
-    def _topics(self, shards: int, key: kms.IKey | None) -> list[sns.Topic]:
-        first = sns.Topic(self, "Events", enforce_ssl=True, master_key=key)
+    def _topics(self, shards: int, config: Config, key: kms.IKey | None) -> list[sns.Topic]:
+        tracing = None
+        if config.tracing == "on":
+            tracing = sns.TracingConfig.ACTIVE
+            let_topics_trace(self)
+        first = sns.Topic(self, "Events", enforce_ssl=True, master_key=key, tracing_config=tracing)
         if shards == 1:
             return [first]
-        return [first, *TopicStack(self, "Topics", shards=shards, key=key).topics]
+        more = TopicStack(self, "Topics", shards=shards, key=key, tracing=tracing)
+        return [first, *more.topics]
 
     def _ingest(
         self, config: Config, code: lambda_.Code, settings: Settings, permissions: Permissions
@@ -171,4 +178,5 @@ def _settings(
         schedule_group=schedules.group_name,
         schedule_role_arn=schedules.role.role_arn,
         schedule_key_arn=schedules.key.key_arn if schedules.key else "",
+        tracing=config.tracing,
     )

@@ -27,9 +27,10 @@ from tidegate.batch import chunks
 from tidegate.clock import Clock
 from tidegate.concurrency import concurrently
 from tidegate.errors import PlatformError
-from tidegate.event import RESERVED_PREFIX, AcceptedEvent, CheckedEvent, check_events
+from tidegate.event import PROBE, RESERVED_PREFIX, AcceptedEvent, CheckedEvent, check_events
 from tidegate.ids import Seed, ulid_ms
 from tidegate.message import EventMessage
+from tidegate.observer import NOBODY, Observer
 from tidegate.stores import MAX_PUT, Claim, Dedup, Events, Topic, Waits
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Admission:
         bus: where they are published.
         waits: what runs wait for.
         clock: the time.
+        observer: is told how many events came.
     """
 
     dedup: Dedup
@@ -65,6 +67,7 @@ class Admission:
     bus: Topic
     waits: Waits
     clock: Clock
+    observer: Observer = NOBODY
 
     def admit(self, env: str, events: Sequence[CheckedEvent], seed: Seed | None) -> list[str]:
         """The internal ids of the events, in order, once all are stored and published.
@@ -84,7 +87,9 @@ class Admission:
             for number, event in enumerate(events, start=1)
         ]
         claims, awaited = self._claim(accepted)
-        self._deliver(self._without_duplicates(accepted, claims), awaited, now_ms)
+        new = self._without_duplicates(accepted, claims)
+        self._deliver(new, awaited, now_ms)
+        self.observer.events_admitted(len(new), len(accepted) - len(new))
         return [_owner(event, claims) for event in accepted]
 
     def send(self, env: str, events: Sequence[Event], seed: Seed) -> list[str]:
@@ -159,7 +164,8 @@ class Admission:
         return {name: bool(answer) for name, answer in zip(asked, answers, strict=True)}
 
     def _publish(self, events: Sequence[AcceptedEvent], awaited: Mapping[Name, bool]) -> None:
-        matched = {e.internal_id for e in events if awaited.get((e.env, e.name))}
+        # No run waits for a probe, and yet the matcher is to have it.
+        matched = {e.internal_id for e in events if awaited.get((e.env, e.name)) or e.name == PROBE}
         self.bus.publish(events, matched)
 
     def _claim(self, events: Sequence[AcceptedEvent]) -> tuple[dict[str, Claim], dict[Name, bool]]:
@@ -223,7 +229,8 @@ class Admission:
 
 def _names(events: Iterable[AcceptedEvent]) -> set[Name]:
     """The names that a run may wait for."""
-    return {(e.env, e.name) for e in events if not e.name.startswith(RESERVED_PREFIX)}
+    waited_for = (e for e in events if not e.name.startswith(RESERVED_PREFIX) and e.name != PROBE)
+    return {(e.env, e.name) for e in waited_for}
 
 
 def _is_skewed(event: AcceptedEvent) -> bool:

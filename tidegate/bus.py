@@ -7,6 +7,7 @@ there.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ from tidegate.pushdown import attributes
 
 if TYPE_CHECKING:
     from mypy_boto3_sns.type_defs import PublishBatchRequestEntryTypeDef as Entry
+
+logger = logging.getLogger("tidegate.bus")
 
 # https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html: ten messages, and 256 KiB for
 # all of them together, attributes included.
@@ -111,6 +114,7 @@ class Bus:
             return self._send(topic_arn, entries)
 
         until_empty(send, entries, self.clock, "events could not be published")
+        logger.debug("published", extra={"topic": topic_arn, "messages": len(entries)})
 
     def _send(self, topic_arn: str, entries: list[Entry]) -> list[Entry]:
         try:

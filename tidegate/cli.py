@@ -17,6 +17,7 @@ except ModuleNotFoundError as missing:
 
 from tidegate.clock import SystemClock
 from tidegate.commands.connection import Surroundings, takes_options
+from tidegate.commands.doctor import doctor
 from tidegate.commands.ending import run_to_the_end
 from tidegate.commands.events import events
 from tidegate.commands.functions import functions
@@ -38,6 +39,7 @@ app = typer.Typer(
     callback=takes_options("Send an event, durable functions run, in your own AWS account."),
 )
 app.command()(send)
+app.command()(doctor)
 for group in (events, runs, functions, jobs, keys, envs, schemas):
     app.add_typer(group)
 

@@ -14,6 +14,7 @@ from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.lifetime import cancelled
 from tidegate.manifest import Manifest
+from tidegate.observer import Observer
 from tidegate.run import Failure, Run, Status, failure_of
 from tidegate.step import StepRecord
 from tidegate.stores import Runs
@@ -43,6 +44,7 @@ class Ending:
         announce: stores and publishes system events.
         manifest: knows who listens to them.
         clock: the time.
+        observer: is told of the end.
     """
 
     function: Function
@@ -51,6 +53,7 @@ class Ending:
     announce: Callable[[Sequence[AcceptedEvent]], None]
     manifest: Manifest
     clock: Clock
+    observer: Observer
 
     def fail(
         self, run: Run, event: AcceptedEvent, failure: Failure, records: Iterable[StepRecord]
@@ -92,6 +95,7 @@ class Ending:
         if status != Status.COMPLETED:
             result = {"error": str(failure_of(output))}
         log(f"run {status.lower()}", run, duration_ms=duration_ms, **result)
+        self.observer.run_ended(ended)
         self.tell(ended, event, records)
 
     def cancel(

@@ -28,6 +28,7 @@ from tidegate.lifetime import Lifetime, Watch
 from tidegate.listening import Listening
 from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage, Message
+from tidegate.observer import NOBODY, Observer
 from tidegate.run import Failure, Run, Status
 from tidegate.step import StepRecord
 from tidegate.stores import Dedup, Queue, Runs
@@ -61,6 +62,7 @@ class Engine:
         manifest: knows who listens to them.
         clock: the time.
         jitter: gives random numbers from 0 to 1, for the backoff.
+        observer: is told what happens.
     """
 
     function: Function
@@ -75,6 +77,7 @@ class Engine:
     manifest: Manifest
     clock: Clock
     jitter: Callable[[], float] = random.random
+    observer: Observer = NOBODY
 
     @cached_property
     def _incoming(self) -> Incoming:
@@ -86,9 +89,8 @@ class Engine:
 
     @cached_property
     def _ending(self) -> Ending:
-        return Ending(
-            self.function, self.runs, self.waiting, self.announce, self.manifest, self.clock
-        )
+        told = (self.announce, self.manifest, self.clock, self.observer)
+        return Ending(self.function, self.runs, self.waiting, *told)
 
     @cached_property
     def _listening(self) -> Listening:
@@ -160,6 +162,7 @@ class Engine:
             self._listening.begin_unleased(run, event, deadline_ms)
             self._deliver(run, message)
         else:
+            self.observer.run_started(run, event)
             self._listening.begin(run, event)
             # A rerun may begin with what the steps of the original gave.
             records = self._records(run) if message.rerun else {}
@@ -246,6 +249,10 @@ class Engine:
             return
         if not self.runs.take(run, mine):
             raise self._leased_by_other(run, mine.lease_until_ms)
+        if run.started_ms is None:
+            self.observer.run_started(mine, event)
+        elif run.lease:
+            self.observer.retried()
         if message.wakes and run.due_ms is not None:
             self.delivery.forget(run.due_ms, run.id)
         if not listens:
@@ -298,11 +305,7 @@ class Engine:
         records: dict[str, StepRecord],
         deadline_ms: int,
     ) -> None:
-        log(
-            "run resumed" if records else "run started",
-            run,
-            event_name=event.name,
-        )
+        log("run resumed" if records else "run started", run, event_name=event.name)
         left_ms = deadline_ms - self.clock.now_ms()
         journal = Journal(
             run,
@@ -317,10 +320,13 @@ class Engine:
             why_stop=Watch(
                 self._lifetime, run, event, partial(self.runs.get, run.env, run.id)
             ).why_stop,
+            observer=self.observer,
         )
         effect = self.host.call(run, event.event, journal)
         while isinstance(effect, RunSuspended) and self._waited_for(journal):
             effect = self.host.call(run, event.event, journal)
+        failure = effect.failure if isinstance(effect, RunError) else None
+        self.observer.attempt_ended(run, self.clock.now_ms(), failure)
         if journal.has_progressed:
             # What fails from here on fails anew: it has all its attempts.
             run = replace(run, attempt=0)
@@ -353,10 +359,8 @@ class Engine:
             self._ending.cancel_or_lose(run, event, journal.awaiting())
             return
         log("run suspended", run, due_ms=due_ms)
-        if self._woken_meanwhile(run, journal.awaiting()):
-            self._deliver(replace(run, due_ms=0), message, wakes=True)
-        else:
-            self._deliver(replace(run, due_ms=due_ms), message)
+        woken = self._woken_meanwhile(run, journal.awaiting())
+        self._deliver(replace(run, due_ms=0 if woken else due_ms), message, wakes=woken)
 
     def _woken_meanwhile(self, run: Run, awaiting: list[StepRecord]) -> bool:
         """Whether what a run waits for came while it was leased.
@@ -385,6 +389,7 @@ class Engine:
             self._ending.cancel_or_lose(run, event, journal.awaiting())
             return
         log("attempt failed", run, error=str(error.failure), retry_at_ms=due_ms)
+        self.observer.retried()
         self._deliver(replace(run, due_ms=due_ms), message)
 
     def _deliver(self, run: Run, message: Message, *, wakes: bool = False) -> None:

@@ -21,6 +21,8 @@ MAX_NAME_LENGTH = 256
 MIN_TS_MS = 315_532_800_000  # 1980-01-01
 MAX_TS_MS = 4_102_444_800_000  # 2100-01-01
 RESERVED_PREFIX = "inngest/"
+# Which the matcher answers, see `tidegate.probe`.
+PROBE = "tidegate/doctor.probe"
 
 # The name travels as an SNS attribute, and SNS takes no other control characters than these three.
 _NOT_IN_A_NAME = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")

@@ -17,7 +17,20 @@ from tidegate.expression_evaluation import MISSING, Scope, evaluate, refusal
 
 
 class ExpressionError(TidegateError):
-    """An expression gave no answer for this event: its types do not fit, or it is not a boolean."""
+    """An expression gave no answer for this event: its types do not fit, or it is not a boolean.
+
+    Args:
+        text: the expression.
+        why: why there is none; it may show values of the event.
+        kind: the same without values, for logs; the default is `why`.
+
+    Attributes:
+        without_values: the message for logs.
+    """
+
+    def __init__(self, text: str, why: str, kind: str | None = None) -> None:
+        super().__init__(f"{text!r}: {why}")
+        self.without_values = f"{text!r}: {why if kind is None else kind}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,7 @@ class Expression:
         if value is MISSING:
             return False
         if not isinstance(value, bool):
-            raise ExpressionError(f"{self.text!r}: {refusal(value)}")
+            raise ExpressionError(self.text, refusal(value))
         return value
 
     def value(self, *, event: Mapping[str, Any], now_ms: int) -> Any:
@@ -82,7 +95,10 @@ class Expression:
         try:
             return evaluate(self.tree, Scope(names, now_ms))
         except (ValueError, TypeError, ArithmeticError, LookupError) as error:
-            raise ExpressionError(f"{self.text!r}: {error}") from error
+            # Of these two the text has the value that could not be used.
+            shows = isinstance(error, ValueError | LookupError)
+            kind = f"{type(error).__name__} about a value" if shows else None
+            raise ExpressionError(self.text, str(error), kind) from error
 
 
 @lru_cache(maxsize=1024)

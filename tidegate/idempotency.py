@@ -91,7 +91,7 @@ class Idempotency:
                     "function_id": self.function.id,
                     "event_id": event.internal_id,
                     "event_name": event.name,
-                    "error": str(error),
+                    "error": error.without_values,
                 },
             )
             return None

@@ -102,6 +102,7 @@ class Ingest:
         seed = Seed.parse(request.headers.get("x-inngest-event-id-seed"))
         with came_from(Origin.of_request(request)):
             ids = self.admission.admit(env, events, seed)
+        logger.debug("request answered", extra={"env": env, "events": len(ids)})
         return Response(200, {"ids": ids, "status": 200}, _CORS)
 
     def _key(self, secret: str) -> Key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from tidegate.concurrency import concurrently
 from tidegate.effect import Invoke, Sleep, StepEffect, StepErred, StepRan, WaitForEvent
 from tidegate.errors import Abandoned, Aborted, PlatformError, StepUsageError
 from tidegate.invocation import timeout_memo
+from tidegate.observer import Observer
 from tidegate.run import Failure, Run
 from tidegate.step import (
     MAX_STATE_BYTES,
@@ -27,6 +29,8 @@ from tidegate.step import (
 )
 
 T = TypeVar("T")
+
+logger = logging.getLogger("tidegate.journal")
 
 _PAUSE_S = 0.5
 
@@ -77,6 +81,7 @@ class Journal:
         clock: the time.
         jitter: gives random numbers from 0 to 1, for the backoff.
         why_stop: why the run is to be cancelled, if it is; asked whenever a step has ended.
+        observer: is told of each step that was tried.
 
     Attributes:
         has_progressed: whether a step was completed.
@@ -96,6 +101,7 @@ class Journal:
         clock: Clock,
         jitter: Callable[[], float],
         why_stop: Callable[[], Failure | None],
+        observer: Observer,
     ) -> None:
         self.has_progressed = False
         self.stopped: Failure | None = None
@@ -109,6 +115,7 @@ class Journal:
         self._clock = clock
         self._jitter = jitter
         self._why_stop = why_stop
+        self._observer = observer
         self._lock = threading.Lock()
         self._waiting: dict[str, StepRecord] = {}
         self._state_bytes = sum(len(record.memo or "") for record in records.values())
@@ -190,6 +197,16 @@ class Journal:
             self._state_bytes += len(record.memo or "")
             if record.is_done:
                 self.has_progressed = True
+        logger.debug(
+            "step recorded",
+            extra={
+                "step": record.step.name,
+                "op": record.op,
+                "state": record.state,
+                "attempt": record.attempt,
+                "due_ms": record.due_ms,
+            },
+        )
         return record
 
     def _patiently(self, call: Callable[[], T]) -> T:
@@ -243,6 +260,7 @@ class Journal:
         before = self._records.get(effect.step.hashed)
         attempt = before.attempt if before is not None else 0
         failure = effect.failure if isinstance(effect, StepErred) else None
+        self._observer.step_tried(self._run, effect.step.name, effect.started_ms, now_ms, failure)
         this = Attempt.of(attempt, effect.started_ms, now_ms, failure)
         attempts = and_one(before.attempts if before is not None else (), this)
         record = StepRecord(
@@ -258,6 +276,7 @@ class Journal:
         if isinstance(effect, StepRan):
             return replace(record, memo=data_memo(effect.output))
         if effect.retriable and attempt + 1 < self._max_attempts:
+            self._observer.retried()
             return replace(
                 record,
                 state=StepState.WAITING,

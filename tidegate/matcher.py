@@ -7,13 +7,14 @@ wait asks for. `tidegate.matcher_worker` handles its batches.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tidegate.concurrency import concurrently
 from tidegate.encoding import decode
 from tidegate.errors import DeadLetterError
-from tidegate.event import AcceptedEvent
+from tidegate.event import PROBE, AcceptedEvent
 from tidegate.message import EventMessage
 from tidegate.step import StepState
 from tidegate.stores import PastEvents
@@ -31,10 +32,12 @@ class Matcher:
     Attributes:
         waker: completes steps and wakes runs; has the wait store.
         events: the events of the past.
+        answer: notes that a probe has arrived.
     """
 
     waker: Waker
     events: PastEvents
+    answer: Callable[[AcceptedEvent], None]
 
     def match(self, event: AcceptedEvent) -> None:
         """Wake every run that waits for an event.
@@ -74,6 +77,8 @@ class Matcher:
         else:
             message = EventMessage.decode(text)
             with came_from(message.origin), logged(event_id=message.event.internal_id):
+                if message.event.name == PROBE:
+                    self.answer(message.event)
                 self.match(message.with_body(self.events.payloads))
 
     def _is_met(self, wait: Wait, event: AcceptedEvent) -> bool:
@@ -91,6 +96,7 @@ class Matcher:
         try:
             return wait.condition.holds(self._started_by(wait), incoming, event.received_ms)
         except (ExpressionError, DeadLetterError) as error:
+            why = error.without_values if isinstance(error, ExpressionError) else str(error)
             logger.warning(
                 "expression failed: the event counts as not the one that is waited for",
                 extra={
@@ -98,7 +104,7 @@ class Matcher:
                     "function_id": wait.function_id,
                     "step": wait.step.name,
                     "event_id": event.internal_id,
-                    "error": str(error),
+                    "error": why,
                 },
             )
             return False

@@ -47,6 +47,13 @@ class EventMessage:
         """Where the event comes from."""
         return self.event.origin
 
+    def in_trace(self, header: str) -> EventMessage:
+        """The message in an X-Ray trace, unless it has one already, or there is none."""
+        if not header or self.origin.xray:
+            return self
+        origin = replace(self.origin, xray=header)
+        return replace(self, event=replace(self.event, origin=origin))
+
     @classmethod
     def of(cls, event: AcceptedEvent, rerun: Rerun | None = None) -> EventMessage:
         """The message that publishes an event, or one for a rerun with that event."""
@@ -163,18 +170,25 @@ class CronMessage:
         cron: the expression, as the function has it.
         env: the environment of the run.
         scheduled_ms: the time that the expression names, UTC ms, a full minute.
+        origin: the trace that its tick began.
         wakes, resumes: as in `EventMessage`. A rerun of its run has the event of the tick, and
             is about that event.
     """
 
     rerun: ClassVar[None] = None
-    origin: ClassVar[Origin] = NO_ORIGIN
 
     cron: str
     env: str
     scheduled_ms: int
     wakes: bool = False
     resumes: bool = False
+    origin: Origin = NO_ORIGIN
+
+    def in_trace(self, header: str) -> CronMessage:
+        """As of `EventMessage`."""
+        if not header or self.origin.xray:
+            return self
+        return replace(self, origin=replace(self.origin, xray=header))
 
     @staticmethod
     def template(cron: str, env: str) -> str:
@@ -183,16 +197,16 @@ class CronMessage:
 
     def encode(self) -> str:
         """The message's text."""
-        time = rfc3339_s(self.scheduled_ms)
-        return encode(
-            {
-                "cron": self.cron,
-                "env": self.env,
-                "scheduled_at": time,
-                "wakes": self.wakes,
-                "resumes": self.resumes,
-            }
-        )
+        fields: dict[str, Any] = {
+            "cron": self.cron,
+            "env": self.env,
+            "scheduled_at": rfc3339_s(self.scheduled_ms),
+            "wakes": self.wakes,
+            "resumes": self.resumes,
+        }
+        if self.origin != NO_ORIGIN:
+            fields["origin"] = self.origin.fields()
+        return encode(fields)
 
     @classmethod
     def of_fields(cls, fields: dict[str, Any]) -> CronMessage:
@@ -216,6 +230,7 @@ class CronMessage:
             scheduled_ms=scheduled_ms - scheduled_ms % _MINUTE_MS,
             wakes=fields.get("wakes") is True,
             resumes=fields.get("resumes") is True,
+            origin=Origin.of_fields(fields.get("origin") or {}),
         )
 
     def kept_until(self, due_ms: int, payloads: Payloads) -> CronMessage:  # noqa: ARG002

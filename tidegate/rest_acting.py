@@ -13,16 +13,20 @@ from tidegate.job_store import JobQueue, JobStore
 from tidegate.key import StoredKeys
 from tidegate.key_records import KeyRecords
 from tidegate.manifest import Manifest
+from tidegate.observer import Observer
+from tidegate.probe import Probes
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.rest_call import Routes
 from tidegate.rest_cancellations import CancellationEndpoints
 from tidegate.rest_environments import EnvironmentEndpoints
 from tidegate.rest_event_replays import EventReplayEndpoints
+from tidegate.rest_events import EventEndpoints
 from tidegate.rest_invoke import InvokeEndpoints
 from tidegate.rest_jobs import Jobs
 from tidegate.rest_keys import KeyEndpoints
 from tidegate.rest_operation import routes_of
+from tidegate.rest_probes import ProbeEndpoints
 from tidegate.rest_replays import ReplayEndpoints
 from tidegate.rest_rerun import RerunEndpoints
 from tidegate.rest_send import SendingEndpoints
@@ -39,6 +43,7 @@ def acting_routes(
     bus: Bus,
     manifest: Manifest,
     clock: Clock,
+    observer: Observer,
 ) -> list[Routes]:
     """The paths of the resources that act.
 
@@ -49,15 +54,17 @@ def acting_routes(
         bus: where messages go.
         manifest: the functions.
         clock: the time.
+        observer: is told how many events came.
     """
     steps = StepStore(settings.steps_table, runs.payloads, settings.retention_s, clock)
     rerunner = Rerunner(RerunNotes(settings.runs_table), steps, events, bus, manifest, clock)
     store = JobStore(settings.jobs_table, settings.retention_s)
     jobs = Jobs(store, JobQueue(settings.matcher_queue_url))
     waits = WaitStore(settings.waits_table)
-    admission = Admission(DedupTable(settings.dedup_table), events, bus, waits, clock)
+    admission = Admission(DedupTable(settings.dedup_table), events, bus, waits, clock, observer)
     return routes_of(
         SendingEndpoints(admission),
+        ProbeEndpoints(EventEndpoints(events), Probes(settings.jobs_table, clock)),
         KeyEndpoints(KeyRecords(StoredKeys(settings.keys_table, clock))),
         EnvironmentEndpoints(Environments(settings.keys_table, clock)),
         InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest),

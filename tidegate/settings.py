@@ -29,6 +29,9 @@ class Settings:
         matcher_queue_url: the queue of the matcher.
         schedule_group, schedule_role_arn: for delays beyond what SQS can do.
         schedule_key_arn: the KMS key of schedules, if it is not AWS's own.
+        stage: the stage's name, for its metrics.
+        metrics: `on` (what happens is counted for CloudWatch) or `off`.
+        tracing: `on` (X-Ray is told of runs and steps) or `off`.
     """
 
     dedup_table: str = ""
@@ -54,6 +57,9 @@ class Settings:
     schedule_group: str = ""
     schedule_role_arn: str = ""
     schedule_key_arn: str = ""
+    stage: str = ""
+    metrics: str = "off"
+    tracing: str = "off"
 
     @classmethod
     def read(cls, environment: Mapping[str, str], *required: str) -> Settings:
@@ -91,6 +97,10 @@ class Settings:
     def _check(self) -> None:
         if self.auth not in ("keys", "open"):
             raise ConfigurationError(f"TIDEGATE_AUTH={self.auth!r}: it is 'keys' or 'open'")
+        for name in ("metrics", "tracing"):
+            if getattr(self, name) not in ("on", "off"):
+                value = getattr(self, name)
+                raise ConfigurationError(f"{variable(name)}={value!r}: it is 'on' or 'off'")
         if not 1024 <= self.max_request_bytes <= MAX_REQUEST_BYTES:
             raise ConfigurationError(
                 f"TIDEGATE_MAX_REQUEST_BYTES={self.max_request_bytes}: "

@@ -41,11 +41,13 @@ class Origin:
             whose run sent it; empty when a cron did.
         traceparent: the trace that its sender was in, as W3C's Trace Context has it, or empty.
         tracestate: what tracing systems added to that, or empty.
+        xray: the X-Ray trace that it belongs to, as a trace header, where the stage is traced.
     """
 
     request_id: str = ""
     traceparent: str = ""
     tracestate: str = ""
+    xray: str = ""
 
     @classmethod
     def of_request(cls, request: Request) -> Origin:

@@ -30,7 +30,7 @@ def holds(
                 "function_id": function_id,
                 "event_id": event.internal_id,
                 "event_name": event.name,
-                "error": str(error),
+                "error": error.without_values,
             },
         )
         return False

@@ -67,8 +67,18 @@ class Worker:
     def _handle(self, record: Mapping[str, Any], deadline_ms: int) -> bool:
         """Whether the message is done with; it never raises."""
         try:
+            logger.debug(
+                "message received",
+                extra={
+                    "message_id": record["messageId"],
+                    "function_id": self.engine.function.id,
+                    "receives": record["attributes"].get("ApproximateReceiveCount"),
+                },
+            )
             try:
-                self.engine.handle(decode_message(record["body"]), deadline_ms)
+                trace = self.engine.observer.trace_of(record["attributes"])
+                message = decode_message(record["body"]).in_trace(trace)
+                self.engine.handle(message, deadline_ms)
             except DeadLetterError as error:
                 self._bury(record, str(error))
         except RunLeasedError as error:

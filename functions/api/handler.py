@@ -15,15 +15,14 @@ from tidegate.clock import SystemClock
 from tidegate.dashboard.door import Dashboard
 from tidegate.event_store import EventStore
 from tidegate.key import keys_of
-from tidegate.logs import log_to_cloudwatch
 from tidegate.manifest import Manifest
 from tidegate.payload import PayloadStore
 from tidegate.rest_acting import acting_routes
 from tidegate.run_store import RunStore
 from tidegate.settings import Settings
 from tidegate.step_store import StepStore
+from tidegate.watching import Watching
 
-log_to_cloudwatch()
 settings = Settings.read(
     os.environ,
     "dedup_table",
@@ -38,6 +37,7 @@ settings = Settings.read(
     "bucket",
     "manifest",
 )
+watching = Watching.of(settings, "api")
 clock = SystemClock()
 payloads = PayloadStore(settings.bucket)
 manifest = Manifest.read(settings.manifest)
@@ -46,7 +46,7 @@ runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
 steps = StepStore(settings.steps_table, payloads, settings.retention_s, clock)
 bus = Bus(settings.topic_arns, clock, manifest)
 canceller = Canceller(runs, events, bus)
-acting = acting_routes(settings, runs, events, bus, manifest, clock)
+acting = acting_routes(settings, runs, events, bus, manifest, clock, watching.observer)
 callers = callers_of(keys_of(settings, clock))
 api = Api(
     callers, events, runs, steps, canceller, manifest, clock, acting, settings.max_request_bytes
@@ -57,6 +57,7 @@ make_clients("dynamodb")
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """One HTTP request."""
-    if str(event.get("rawPath")).startswith("/v1/"):
-        return api.handle(event, context)
-    return dashboard.handle(event)
+    with watching.invocation():
+        if str(event.get("rawPath")).startswith("/v1/"):
+            return api.handle(event, context)
+        return dashboard.handle(event)

@@ -15,16 +15,16 @@ from tidegate.event_store import EventStore
 from tidegate.ingest import Ingest
 from tidegate.key import keys_of
 from tidegate.lambda_context import LambdaContext
-from tidegate.logs import log_to_cloudwatch
 from tidegate.manifest import Manifest
 from tidegate.payload import PayloadStore
 from tidegate.settings import Settings
 from tidegate.wait_store import WaitStore
+from tidegate.watching import Watching
 
-log_to_cloudwatch()
 settings = Settings.read(
     os.environ, "dedup_table", "events_table", "waits_table", "topic_arns", "bucket", "manifest"
 )
+watching = Watching.of(settings, "ingest")
 clock = SystemClock()
 store = EventStore(
     settings.events_table, PayloadStore(settings.bucket), settings.retention_s, clock
@@ -35,6 +35,7 @@ admission = Admission(
     Bus(settings.topic_arns, clock, Manifest.read(settings.manifest)),
     WaitStore(settings.waits_table),
     clock,
+    watching.observer,
 )
 ingest = Ingest(keys_of(settings, clock), admission, settings.max_request_bytes)
 make_clients("dynamodb", "sns")
@@ -42,4 +43,5 @@ make_clients("dynamodb", "sns")
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """One HTTP request."""
-    return ingest.handle(event, context.get_remaining_time_in_millis())
+    with watching.invocation():
+        return ingest.handle(event, context.get_remaining_time_in_millis())

@@ -13,12 +13,12 @@ from tidegate.clock import SystemClock
 from tidegate.event_store import EventStore
 from tidegate.job_store import JobQueue, JobStore
 from tidegate.job_work import JobWork
-from tidegate.logs import log_to_cloudwatch
 from tidegate.look import StoredEvents
 from tidegate.manifest import Manifest
 from tidegate.matcher import Matcher
 from tidegate.matcher_worker import MatcherWorker
 from tidegate.payload import PayloadStore
+from tidegate.probe import Probes
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.run_store import RunStore
@@ -26,11 +26,12 @@ from tidegate.settings import Settings
 from tidegate.step_store import StepStore
 from tidegate.wait_store import WaitStore
 from tidegate.wake import Waker
+from tidegate.watching import Watching
 
-log_to_cloudwatch()
 settings = Settings.read(
     os.environ, "waits_table", "steps_table", "runs_table", "jobs_table", "topic_arns", "manifest"
 )
+watching = Watching.of(settings, "matcher")
 clock = SystemClock()
 payloads = PayloadStore(settings.bucket)
 manifest = Manifest.read(settings.manifest)
@@ -47,10 +48,12 @@ jobs = JobWork(
     Canceller(runs, events, bus),
     clock,
 )
-worker = MatcherWorker(Matcher(waker, StoredEvents(events)), jobs)
+matcher = Matcher(waker, StoredEvents(events), Probes(settings.jobs_table, clock).answer)
+worker = MatcherWorker(matcher, jobs)
 make_clients("dynamodb", "sns")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
     """One batch of messages."""
-    return worker.handle(event)
+    with watching.invocation():
+        return worker.handle(event)

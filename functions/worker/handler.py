@@ -16,7 +16,6 @@ from tidegate.engine import Engine
 from tidegate.event_store import EventStore
 from tidegate.host import PythonHost
 from tidegate.lambda_context import LambdaContext
-from tidegate.logs import log_to_cloudwatch
 from tidegate.look import LookQueue
 from tidegate.manifest import Manifest
 from tidegate.payload import PayloadStore
@@ -27,10 +26,11 @@ from tidegate.step_store import StepStore
 from tidegate.wait_store import WaitStore
 from tidegate.waiting import Waiting
 from tidegate.wake import Waker
+from tidegate.watching import Watching
 from tidegate.worker import Worker
 
-log_to_cloudwatch()
 settings = Settings.read(os.environ, "function", "manifest", "runs_table", "queue_url")
+watching = Watching.of(settings, settings.function)
 clock = SystemClock()
 manifest = Manifest.read(settings.manifest)
 function = registry.load_function(manifest, settings.function)
@@ -38,7 +38,7 @@ payloads = PayloadStore(settings.bucket)
 store = EventStore(settings.events_table, payloads, settings.retention_s, clock)
 bus = Bus(settings.topic_arns, clock, manifest)
 waits = WaitStore(settings.waits_table)
-admission = Admission(DedupTable(settings.dedup_table), store, bus, waits, clock)
+admission = Admission(DedupTable(settings.dedup_table), store, bus, waits, clock, watching.observer)
 delivery = Delivery.of(settings, clock)
 runs = RunStore(settings.runs_table, payloads, clock, settings.retention_s)
 steps = StepStore(settings.steps_table, payloads, settings.retention_s, clock)
@@ -55,6 +55,7 @@ engine = Engine(
     announce=admission.deliver,
     manifest=manifest,
     clock=clock,
+    observer=watching.observer,
 )
 worker = Worker(engine, settings.queue_url, settings.dead_letter_url, clock)
 make_clients("dynamodb")
@@ -62,4 +63,5 @@ make_clients("dynamodb")
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """One batch of messages."""
-    return worker.handle(event, context.get_remaining_time_in_millis())
+    with watching.invocation():
+        return worker.handle(event, context.get_remaining_time_in_millis())

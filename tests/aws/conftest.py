@@ -30,7 +30,9 @@ from tidegate.manifest import Manifest
 from tidegate.matcher import Matcher
 from tidegate.matcher_worker import MatcherWorker
 from tidegate.message import EventMessage, decode_message
+from tidegate.observer import NOBODY, Observer
 from tidegate.payload import PayloadStore
+from tidegate.probe import Probes
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.run_store import RunStore
@@ -53,6 +55,7 @@ class Stage:
     clock: FakeClock
     settings: Settings
     manifest: Manifest = Manifest(functions=())  # noqa: RUF009
+    observer: Observer = NOBODY
 
     @property
     def store(self) -> EventStore:
@@ -71,6 +74,7 @@ class Stage:
             self.bus,
             self.waits,
             self.clock,
+            self.observer,
         )
 
     @property
@@ -107,7 +111,8 @@ class Stage:
 
     @property
     def matcher(self) -> MatcherWorker:
-        return MatcherWorker(Matcher(self.waker, StoredEvents(self.store)), self.jobs)
+        answer = Probes(self.settings.jobs_table, self.clock).answer
+        return MatcherWorker(Matcher(self.waker, StoredEvents(self.store), answer), self.jobs)
 
     @property
     def runs(self) -> RunStore:
@@ -154,6 +159,7 @@ class Stage:
             manifest=self.manifest,
             clock=self.clock,
             jitter=lambda: 0.0,
+            observer=self.observer,
         )
         return Worker(engine, settings.queue_url, settings.dead_letter_url, self.clock)
 

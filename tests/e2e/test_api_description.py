@@ -178,6 +178,7 @@ ASKED: list[tuple[str, str, Any, int]] = [
     ("GET", "/v1/events?name=storefront/order.placed", None, 200),
     ("GET", "/v1/events/{event_id}", None, 200),
     ("GET", "/v1/events/{event_id}/runs", None, 200),
+    ("GET", "/v1/probes/{event_id}", None, 200),
     ("GET", "/v1/runs", None, 200),
     ("GET", "/v1/runs?status=Failed,Running&limit=1", None, 200),
     *(

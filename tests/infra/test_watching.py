@@ -12,6 +12,7 @@ from template_resources import properties
 
 from infra.config import Config
 from tidegate.manifest import ROUTES
+from tidegate.metrics import COUNTS, TIMES
 
 if TYPE_CHECKING:
     from tests.infra.conftest import Guarded, Synthesis
@@ -94,7 +95,8 @@ def test_every_alarm_notifies_the_address_when_it_starts_and_ends(guarded: Guard
     ]
     assert address["Endpoint"] == "on-call@example.com"
     # Of the stage, of the queues of three functions and the matcher, of six Lambdas.
-    assert len(alarms) == 4 + 2 * 4 + 6
+    # And of the runs of three functions.
+    assert len(alarms) == 4 + 2 * 4 + 6 + 3
 
 
 def test_alarms_may_publish_to_their_topic(guarded: Guarded) -> None:
@@ -108,6 +110,30 @@ def test_alarms_may_publish_to_their_topic(guarded: Guarded) -> None:
     assert allowed["Action"] == "sns:Publish"
     account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
     assert allowed["Condition"] == {"StringEquals": account}
+
+
+def test_of_each_functions_runs_the_share_that_failed_is_watched(
+    synthesis: Synthesis, guarded: Guarded
+) -> None:
+    assert not [
+        name for name in properties(synthesis.dev, "AWS::CloudWatch::Alarm") if "Runs" in name
+    ]
+    found = [
+        alarm["Properties"]
+        for alarm in guarded.resources("AWS::CloudWatch::Alarm")
+        if "failed for good" in alarm["Properties"]["AlarmDescription"]
+    ]
+    watched = set()
+    for alarm in found:
+        assert metrics(alarm) == {
+            "completed": ("Tidegate", "RunsCompleted"),
+            "failed": ("Tidegate", "RunsFailed"),
+        }
+        [stats] = [one["MetricStat"] for one in alarm["Metrics"] if one["Id"] == "failed"]
+        dimensions = {one["Name"]: one["Value"] for one in stats["Metric"]["Dimensions"]}
+        assert (dimensions["stage"], stats["Period"]) == ("production", 900)
+        watched.add(dimensions["function"])
+    assert watched == {"warehouse-reserve", "warehouse-audit.all", "warehouse-count"}
 
 
 def alarms_of(tmp_path: Path, **choices: str) -> list[dict[str, Any]]:
@@ -151,9 +177,27 @@ def test_production_has_a_dashboard_that_finds_what_the_stack_has(
     titles = {widget["properties"]["title"] for widget in widgets}
     assert {"Requests", "Latency, ms", "Dead letters", "Oldest message, s", "Throttles"} <= titles
     searches = re.findall(r"SEARCH\('([^']*)'", text)
-    assert len(searches) == 8
+    counted = [search.replace('\\"', '"') for search in searches if search.startswith("{Tidegate,")]
+    assert len(searches) == 8 + len(counted)
     for search in searches:
-        assert "Tidegate production" in search
+        assert "Tidegate production" in search or search.replace('\\"', '"') in counted
+    found = re.compile(r'\{Tidegate,stage,function\} MetricName="(\w+)" stage="production"')
+    shown = {found.fullmatch(search)[1] for search in counted}  # type: ignore[index]
+    # What is told apart of runs is a line more on the way; a cancelled run is no trouble.
+    assert shown == {*COUNTS, *TIMES} - {"RunsCancelled"}
+
+
+def test_a_stage_that_counts_nothing_has_no_graphs_of_it(tmp_path: Path) -> None:
+    from aws_cdk import App, Stack
+    from aws_cdk.assertions import Template
+
+    from infra.dashboard import dashboard
+
+    stack = Stack(App(outdir=str(tmp_path)), "Other")
+    dashboard(stack, name="Tidegate-dev", counted=None, api_id="api")
+    text = json.dumps(properties(Template.from_stack(stack), "AWS::CloudWatch::Dashboard"))
+    assert "Dead letters" in text
+    assert "{Tidegate" not in text
 
 
 @pytest.mark.parametrize(
@@ -191,6 +235,43 @@ def test_lambdas_are_traced_where_a_stage_wants_it(synthesis: Synthesis, guarded
         if statement["Resource"] == "*" and statement not in granted
     ]
     assert others == []
+
+
+def test_topics_are_traced_and_may_tell_x_ray(synthesis: Synthesis, guarded: Guarded) -> None:
+    for topic in properties(synthesis.dev, "AWS::SNS::Topic").values():
+        assert "TracingConfig" not in topic
+    assert not properties(synthesis.dev, "AWS::XRay::ResourcePolicy")
+    modes = [
+        topic["Properties"].get("TracingConfig") for topic in guarded.resources("AWS::SNS::Topic")
+    ]
+    # Those of two shards; nobody traces the one of the alarms.
+    assert sorted(modes, key=str) == ["Active", "Active", None]
+    [policy] = guarded.resources("AWS::XRay::ResourcePolicy")
+    [statement] = json.loads(joined(policy["Properties"]["PolicyDocument"]))["Statement"]
+    assert statement["Principal"] == {"Service": "sns.amazonaws.com"}
+    assert "xray:PutTraceSegments" in statement["Action"]
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "AWS::AccountId"},
+        "StringLike": {
+            "aws:SourceArn": "arn:AWS::Partition:sns:AWS::Region:AWS::AccountId:"
+            "Tidegate-production-*"
+        },
+    }
+
+
+def test_workers_tell_x_ray_of_runs_where_a_stage_wants_it(guarded: Guarded) -> None:
+    told = [
+        variables.get("TIDEGATE_TRACING")
+        for function in guarded.resources("AWS::Lambda::Function")
+        if "TIDEGATE_FUNCTION" in (variables := function["Properties"]["Environment"]["Variables"])
+    ]
+    assert told == ["on"] * 3
+
+
+def joined(text: Any) -> str:
+    """A text of a template, with references as the names of what they refer to."""
+    parts = text["Fn::Join"][1] if isinstance(text, dict) else [text]
+    return "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
 
 
 # --- requests -------------------------------------------------------------------------------------

@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 
 APP = Path(__file__).parent / "apps" / "warehouse.py"
 
-# Only a deployed Lambda is told how much to log: the dev server's console takes what there is.
-DEPLOYED_ONLY = {"TIDEGATE_LOG_LEVEL"}
+# Only a deployed Lambda is told how much to log and to count: the dev server's console takes what
+# there is, and nobody would read its metrics.
+DEPLOYED_ONLY = {
+    "TIDEGATE_LOG_LEVEL",
+    "TIDEGATE_METRICS",
+    "TIDEGATE_STAGE",
+    "TIDEGATE_TRACING",
+}
 # Only where any key will do must an environment be named for the requests that name none.
 LOCAL_ONLY = {"TIDEGATE_DEFAULT_ENV"}
 

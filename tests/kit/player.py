@@ -217,7 +217,9 @@ class Player:
         [event_id] = outside.admit(ENV, check_events([{"name": "app/a", **event}]), None)
         self.run_id = run_id_of(ENV, subject.id, event_id)
         engines = {function.id: self._engine(function) for function in (subject, callee)}
-        matcher = Matcher(engines[subject.id].waiting.waker, backend.past)
+        matcher = Matcher(
+            engines[subject.id].waiting.waker, backend.past, answer=lambda probe: None
+        )
         to_come = [(backend.clock.ms + one.ms, one) for one in sorted(later, key=lambda o: o.ms)]
         invoked: dict[str, None] = {}
         for _ in range(1_000):

@@ -140,6 +140,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
         matcher_queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/m",
         schedule_group="t",
         schedule_role_arn="arn:aws:iam::123456789012:role/t",
+        stage="production",
+        metrics="on",
     )
     return settings.environment(*vars(settings))
 
@@ -193,16 +195,16 @@ def test_the_test_kit_loads_no_aws() -> None:
             "functions.ingest.handler",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            94,
+            97,
         ),
-        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 218),
+        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 221),
         (
             "functions.matcher.handler",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            107,
+            111,
         ),
-        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 241),
+        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 246),
     ],
 )
 def test_a_handler_loads_what_it_needs(

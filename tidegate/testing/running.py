@@ -129,7 +129,7 @@ class _Stage:
         waits = MemoryWaits()
         self.admission = Admission(MemoryDedup(), self.events, topic, waits, self.clock)
         waker = Waker(self.runs, self.steps, waits, topic, self.clock)
-        self.matcher = Matcher(waker, self.events)
+        self.matcher = Matcher(waker, self.events, answer=lambda _: None)
         manifest = Manifest.of(functions)
         looks = MemoryLooks(self.timeline, self.clock)
         self.waiting = MockedWaiting(waker, self.admission, manifest, looks, mocks)
