@@ -49,7 +49,7 @@ deploy: .stamps/test .stamps/node  ## deploy the stage STAGE into the AWS accoun
 # No part of `make test`: it asks PyPI and npm what is known of each package, so it needs a network.
 audit: .stamps/dev  ## ask PyPI and npm for known vulnerabilities of the locked packages
 	$(UV) tool run 'pip-audit>=2.9,<3' --disable-pip --require-hashes --progress-spinner off \
-		$(addprefix -r requirements/,dev.txt lambda.txt test.txt uv.txt)
+		$(addprefix -r ,tidegate_cdk/lambda.txt $(addprefix requirements/,dev.txt test.txt uv.txt))
 	$(BIN)/npm audit --omit=optional
 
 lock:  ## resolve the locked versions anew
@@ -57,7 +57,7 @@ lock:  ## resolve the locked versions anew
 	$(UV) pip compile $(COMPILE) --extra build --extra dev --extra deploy --extra test \
 		-c requirements/dev.txt pyproject.toml -o requirements/test.txt
 	$(UV) pip compile $(COMPILE) -c requirements/dev.txt $(IN_THE_RUNTIME) pyproject.toml \
-		-o requirements/lambda.txt
+		-o tidegate_cdk/lambda.txt
 
 # Lambda's Python runtime brings boto3 and what it needs.
 IN_THE_RUNTIME := $(addprefix --no-emit-package ,boto3 botocore s3transfer urllib3 python-dateutil six)

@@ -2,8 +2,8 @@
 
 import sys
 
-from infra.deployment import synthesise
 from tidegate.errors import ConfigurationError
+from tidegate_cdk.deployment import synthesise
 
 if __name__ == "__main__":
     try:

@@ -9,7 +9,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk.aws_sns_subscriptions import EmailSubscription
 from constructs import Construct
 
-from infra.config import Config
+from tidegate_cdk.config import Config
 
 
 def alarm_topic(scope: Construct, config: Config, key: kms.IKey | None) -> sns.ITopic | None:

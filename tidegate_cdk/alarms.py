@@ -15,8 +15,8 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.aws_cloudwatch_actions import SnsAction
 from constructs import Construct
 
-from infra.config import Config
-from infra.metrics import of_all_lambdas, of_api, percent
+from tidegate_cdk.config import Config
+from tidegate_cdk.metrics import of_all_lambdas, of_api, percent
 
 # The longest that a queue delays a message.
 LONGEST_DELAY_S = 900

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.context import Context, choice, modules, number, text, wrong
 from tidegate import registry
 from tidegate.errors import ConfigurationError
 from tidegate.manifest import Manifest
 from tidegate.settings import MAX_REQUEST_BYTES
+from tidegate_cdk.context import Context, choice, modules, number, text, wrong
 
 PRODUCTION = "production"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

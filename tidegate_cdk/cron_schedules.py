@@ -8,9 +8,9 @@ from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.schedules import Schedules
 from tidegate.manifest import FunctionManifest
 from tidegate.message import CronMessage
+from tidegate_cdk.schedules import Schedules
 
 
 class CronSchedules(Construct):

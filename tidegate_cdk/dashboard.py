@@ -6,7 +6,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.metrics import of_api
+from tidegate_cdk.metrics import of_api
 
 _WIDTH = 12
 _PERIOD_S = 300

@@ -8,15 +8,14 @@ from typing import Any
 
 from aws_cdk import App
 
-from infra import placement
-from infra.config import Config
-from infra.lambda_code import ROOT
-from infra.stack import TidegateStack
+from tidegate_cdk import placement
+from tidegate_cdk.config import Config
+from tidegate_cdk.stack import TidegateStack
 
 
 def project_context() -> dict[str, Any]:
     """The context of `cdk.json`, which holds whether or not the CDK's command line starts us."""
-    context: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
+    context: dict[str, Any] = json.loads(Path("cdk.json").read_text())["context"]
     return context
 
 

@@ -12,8 +12,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.config import Config
-from infra.storage import removal_policy
+from tidegate_cdk.config import Config
+from tidegate_cdk.storage import removal_policy
 
 # To send to an encrypted queue or topic, and to read from one.
 _SEND = ("kms:Decrypt", "kms:GenerateDataKey")

@@ -11,14 +11,14 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.alarms import Alarms
-from infra.config import Config
-from infra.function_worker import FunctionWorker
-from infra.lambda_code import lambda_code
-from infra.permissions import Permissions
-from infra.schedules import Schedules
 from tidegate.manifest import FunctionManifest, Manifest
 from tidegate.settings import Settings
+from tidegate_cdk.alarms import Alarms
+from tidegate_cdk.config import Config
+from tidegate_cdk.function_worker import FunctionWorker
+from tidegate_cdk.lambda_code import lambda_code
+from tidegate_cdk.permissions import Permissions
+from tidegate_cdk.schedules import Schedules
 
 
 def add_functions(

@@ -8,15 +8,15 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.alarms import Alarms
-from infra.config import Config
-from infra.cron_schedules import CronSchedules
-from infra.handler_lambda import HandlerLambda
-from infra.permissions import Permissions
-from infra.queues import queues
-from infra.subscription import subscribe
 from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, FunctionManifest
 from tidegate.settings import Settings
+from tidegate_cdk.alarms import Alarms
+from tidegate_cdk.config import Config
+from tidegate_cdk.cron_schedules import CronSchedules
+from tidegate_cdk.handler_lambda import HandlerLambda
+from tidegate_cdk.permissions import Permissions
+from tidegate_cdk.queues import queues
+from tidegate_cdk.subscription import subscribe
 
 # What the worker's handler is told.
 _SETTINGS = (

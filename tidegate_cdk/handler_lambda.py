@@ -11,11 +11,11 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.config import Config
-from infra.lambda_code import RUNTIME
-from infra.permissions import trace, write_logs
-from infra.storage import removal_policy
 from tidegate.manifest import HANDLERS
+from tidegate_cdk.config import Config
+from tidegate_cdk.lambda_code import RUNTIME
+from tidegate_cdk.permissions import trace, write_logs
+from tidegate_cdk.storage import removal_policy
 
 MEMORY_MB = 512
 LOG_RETENTION = logs.RetentionDays.ONE_MONTH

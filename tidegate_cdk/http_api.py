@@ -13,10 +13,10 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
-from infra.config import Config
-from infra.handler_lambda import LOG_RETENTION
-from infra.storage import removal_policy
 from tidegate.manifest import ROUTES
+from tidegate_cdk.config import Config
+from tidegate_cdk.handler_lambda import LOG_RETENTION
+from tidegate_cdk.storage import removal_policy
 
 CATCH_ALL = "$default"
 

@@ -1,9 +1,9 @@
 """The code of all Lambdas, in one folder, put together without Docker.
 
-In it: `tidegate/` without what only a developer's machine runs, `functions/`, the packages that the
-app's functions are in, `manifest.json`, and the dependencies of `requirements/lambda.txt` as wheels
-for the Lambda platform. The same inputs give the same files, byte by byte, so an unchanged app is
-not uploaded again.
+In it: `tidegate/`, as it is installed here, without what only a developer's machine runs; the
+packages that the app's functions are in; `manifest.json`; and Tidegate's own dependencies, locked
+in `lambda.txt`, as wheels for the Lambda platform. The same inputs give the same files, byte by
+byte, so an unchanged app is not uploaded again.
 
 boto3 and what it needs stay out: the runtime has them. They would be more than all the rest
 together, to be fetched at each cold start, and the few calls that Tidegate makes are years older
@@ -15,30 +15,31 @@ from __future__ import annotations
 
 import atexit
 import functools
+import importlib.metadata
 import importlib.util
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
 from aws_cdk import aws_lambda as lambda_
 
-from infra.dependencies import installed
+import tidegate
 from tidegate.errors import ConfigurationError
 from tidegate.manifest import Manifest
+from tidegate_cdk.dependencies import installed
 
-ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = lambda_.Runtime.PYTHON_3_14
-REQUIREMENTS = ROOT / "requirements" / "lambda.txt"
-BUILD = ROOT / ".build" / "lambda"
+LOCK = Path(__file__).with_name("lambda.txt")
+# In the folder of the app, where the CDK starts it.
+BUILD = Path(".build", "lambda")
 
 MANIFEST = "manifest.json"
 # Where Lambda unpacks the asset.
 MANIFEST_PATH = f"/var/task/{MANIFEST}"
 
-_PACKAGES = ("tidegate", "functions")
+_TIDEGATE = Path(tidegate.__file__).parent
 _DEVELOPMENT_ONLY = (
     "local",
     "testing",
@@ -69,10 +70,11 @@ def bundle(manifest: Manifest, modules: tuple[str, ...]) -> Path:
 
     Args and Raises: as `lambda_code`.
     """
-    BUILD.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="asset-", dir=BUILD))
+    build = BUILD.resolve()
+    build.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="asset-", dir=build))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    shutil.copytree(installed(REQUIREMENTS, BUILD), folder, dirs_exist_ok=True)
+    shutil.copytree(installed(LOCK, build), folder, dirs_exist_ok=True)
     for source in _sources(manifest, modules):
         if not (folder / source.name).exists():
             _copy(source, folder)
@@ -84,7 +86,7 @@ def bundle(manifest: Manifest, modules: tuple[str, ...]) -> Path:
 
 def _sources(manifest: Manifest, modules: tuple[str, ...]) -> Iterator[Path]:
     """The top-level packages and modules to copy: Tidegate's and those of the app."""
-    yield from (ROOT / name for name in _PACKAGES)
+    yield _TIDEGATE
     paths = [Path(module) for module in modules]
     named = [module for module, path in zip(modules, paths, strict=True) if not path.exists()]
     registering = [function.module for function in manifest.functions]
@@ -102,7 +104,7 @@ def _copy(source: Path, folder: Path) -> None:
     if source.is_file():
         shutil.copyfile(source, folder / source.name)
         return
-    own = _DEVELOPMENT_ONLY if source == ROOT / "tidegate" else ()
+    own = _DEVELOPMENT_ONLY if source == _TIDEGATE else ()
 
     def ignored(directory: str, names: list[str]) -> set[str]:
         here = own if Path(directory) == source else ()
@@ -117,11 +119,11 @@ def _copy(source: Path, folder: Path) -> None:
 
 def _write_version(folder: Path) -> None:
     """Let `importlib.metadata` find Tidegate's version in the Lambda too."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    metadata = folder / f"{project['name']}-{project['version']}.dist-info"
+    version = importlib.metadata.version("tidegate")
+    metadata = folder / f"tidegate-{version}.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(
-        f"Metadata-Version: 2.4\nName: {project['name']}\nVersion: {project['version']}\n"
+        f"Metadata-Version: 2.4\nName: tidegate\nVersion: {version}\n"
     )
 
 

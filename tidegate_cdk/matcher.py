@@ -9,12 +9,6 @@ from __future__ import annotations
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.alarms import Alarms
-from infra.config import Config
-from infra.handler_lambda import HandlerLambda
-from infra.permissions import Permissions
-from infra.queues import queues
-from infra.subscription import subscribe
 from tidegate.bus import FIRST_SHARD
 from tidegate.manifest import (
     BATCH_SIZE,
@@ -25,6 +19,12 @@ from tidegate.manifest import (
     MAX_CONCURRENCY,
 )
 from tidegate.settings import Settings
+from tidegate_cdk.alarms import Alarms
+from tidegate_cdk.config import Config
+from tidegate_cdk.handler_lambda import HandlerLambda
+from tidegate_cdk.permissions import Permissions
+from tidegate_cdk.queues import queues
+from tidegate_cdk.subscription import subscribe
 
 # What its handler is told.
 _SETTINGS = (

@@ -16,11 +16,11 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
-from infra.encryption import use_key
-from infra.schedules import Schedules
-from infra.storage import Storage
 from tidegate.dashboard.session import PREFIX as SESSION_PREFIX
 from tidegate.environments import PREFIX as ENVIRONMENT_PREFIX
+from tidegate_cdk.encryption import use_key
+from tidegate_cdk.schedules import Schedules
+from tidegate_cdk.storage import Storage
 
 # What an event source mapping does with a queue.
 _CONSUME = ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")

@@ -6,10 +6,10 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.config import Config
-from infra.handler_lambda import REQUEST_TIMEOUT_S, HandlerLambda
-from infra.permissions import Permissions
 from tidegate.settings import Settings
+from tidegate_cdk.config import Config
+from tidegate_cdk.handler_lambda import REQUEST_TIMEOUT_S, HandlerLambda
+from tidegate_cdk.permissions import Permissions
 
 # What its handler is told.
 _SETTINGS = (

@@ -9,7 +9,7 @@ from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.encryption import send_with_key
+from tidegate_cdk.encryption import send_with_key
 
 
 class Schedules(Construct):

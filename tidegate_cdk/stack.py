@@ -11,23 +11,23 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.alarm_topic import alarm_topic
-from infra.alarms import Alarms
-from infra.config import Config
-from infra.dashboard import dashboard
-from infra.encryption import key_of
-from infra.function_stack import FunctionStack, TopicStack, add_functions
-from infra.handler_lambda import REQUEST_TIMEOUT_S, HandlerLambda
-from infra.http_api import HttpApi
-from infra.lambda_code import MANIFEST_PATH, lambda_code
-from infra.matcher import Matcher
-from infra.permissions import Permissions
-from infra.placement import Placement, by_stack, place, sharded
-from infra.rest_api import rest_api
-from infra.schedules import Schedules
-from infra.storage import Storage
 from tidegate.manifest import Manifest
 from tidegate.settings import Settings
+from tidegate_cdk.alarm_topic import alarm_topic
+from tidegate_cdk.alarms import Alarms
+from tidegate_cdk.config import Config
+from tidegate_cdk.dashboard import dashboard
+from tidegate_cdk.encryption import key_of
+from tidegate_cdk.function_stack import FunctionStack, TopicStack, add_functions
+from tidegate_cdk.handler_lambda import REQUEST_TIMEOUT_S, HandlerLambda
+from tidegate_cdk.http_api import HttpApi
+from tidegate_cdk.lambda_code import MANIFEST_PATH, lambda_code
+from tidegate_cdk.matcher import Matcher
+from tidegate_cdk.permissions import Permissions
+from tidegate_cdk.placement import Placement, by_stack, place, sharded
+from tidegate_cdk.rest_api import rest_api
+from tidegate_cdk.schedules import Schedules
+from tidegate_cdk.storage import Storage
 
 
 class TidegateStack(Stack):

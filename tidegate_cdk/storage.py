@@ -8,8 +8,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.config import Config
 from tidegate.manifest import TABLES, TTL_ATTRIBUTE, Table, bucket_lifecycle_days
+from tidegate_cdk.config import Config
 
 
 def removal_policy(config: Config) -> RemovalPolicy:

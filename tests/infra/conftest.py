@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import infra  # noqa: F401 - names the Node that the CDK starts, so it comes before the CDK
+import tidegate_cdk  # noqa: F401 - names the Node that the CDK starts, so it comes before the CDK
 from tidegate.cron import TriggerCron
 from tidegate.manifest import CronManifest, FunctionManifest, Manifest, TriggerManifest
 
@@ -77,9 +77,9 @@ def synthesis(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> S
     from aws_cdk import App
     from aws_cdk.assertions import Template
 
-    from infra.config import Config
-    from infra.deployment import project_context
-    from infra.stack import TidegateStack
+    from tidegate_cdk.config import Config
+    from tidegate_cdk.deployment import project_context
+    from tidegate_cdk.stack import TidegateStack
 
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(APPS))
@@ -156,9 +156,9 @@ def guarded(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Gua
     from aws_cdk import App, Validations
     from cdk_nag import AwsSolutionsChecks
 
-    from infra.config import Config
-    from infra.deployment import project_context
-    from infra.stack import TidegateStack
+    from tidegate_cdk.config import Config
+    from tidegate_cdk.deployment import project_context
+    from tidegate_cdk.stack import TidegateStack
 
     folder = tmp_path_factory.mktemp("cdk.out")
     plain = Config(stage="dev", functions=("warehouse",))

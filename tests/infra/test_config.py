@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from infra.config import Config
 from tidegate import registry
 from tidegate.errors import ConfigurationError
 from tidegate.settings import Settings, variable
+from tidegate_cdk.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"

@@ -22,11 +22,11 @@ import boto3
 import pytest
 from inngest._internal.transforms import hash_signing_key
 
-from infra.config import Config
 from tests.clock import FakeClock
 from tidegate.key import Key, StoredKeys
 from tidegate.keys_cli import create
 from tidegate.manifest import BATCH_SIZE, HANDLERS, MAX_CONCURRENCY, TABLES, Manifest
+from tidegate_cdk.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

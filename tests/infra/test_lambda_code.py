@@ -47,12 +47,9 @@ def digest(folder: Path) -> str:
 
 def test_the_asset_holds_tidegate_the_handlers_and_the_app(asset: Path) -> None:
     names = files(asset)
-    for module in ("tidegate", "functions"):
-        assert f"{module}/__init__.py" in names
     for module in HANDLERS.values():
-        if (ROOT / f"{module.replace('.', '/')}.py").exists():
-            assert f"{module.replace('.', '/')}.py" in names
-    assert "tidegate/ingest.py" in names
+        assert f"{module.replace('.', '/')}.py" in names
+    assert {"tidegate/__init__.py", "tidegate/ingest.py"} <= set(names)
     assert "warehouse.py" in names
 
 
@@ -75,7 +72,11 @@ def test_what_a_developers_machine_runs_stays_there(asset: Path) -> None:
     assert not [
         n for n in names if n.startswith(("tidegate/local/", "tidegate/testing/", "tidegate/cli."))
     ]
-    assert not [n for n in names if n.startswith(("moto", "uvicorn", "aws_cdk", "tests", "bin/"))]
+    assert not [
+        n
+        for n in names
+        if n.startswith(("moto", "uvicorn", "aws_cdk", "tidegate_cdk", "tests", "bin/"))
+    ]
     assert not [n for n in names if n.split("/")[0] in ("boto3", "botocore", "s3transfer")]
 
 
@@ -134,7 +135,7 @@ def test_whatever_is_imported_is_there(asset: Path) -> None:
     sources = [
         path
         for name, path in files(asset).items()
-        if name.endswith(".py") and name.startswith(("tidegate/", "functions/", "warehouse"))
+        if name.endswith(".py") and name.startswith(("tidegate/", "warehouse"))
     ]
     missing = {
         f"{path.relative_to(asset)}: {package}"
@@ -182,7 +183,7 @@ def test_a_handler_starts_with_what_its_lambda_is_told(
 def test_the_same_app_gives_the_same_asset(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from infra.lambda_code import bundle
+    from tidegate_cdk.lambda_code import bundle
 
     monkeypatch.syspath_prepend(str(APPS))
     first = bundle.__wrapped__(manifest, ("warehouse",))
@@ -194,23 +195,23 @@ def test_the_same_app_gives_the_same_asset(
 
 
 def test_the_same_lock_installs_the_same_files(tmp_path: Path) -> None:
-    from infra.dependencies import installed
-    from infra.lambda_code import REQUIREMENTS
+    from tidegate_cdk.dependencies import installed
+    from tidegate_cdk.lambda_code import LOCK
 
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
-    first, second = (installed(REQUIREMENTS, folder) for folder in folders)
+    first, second = (installed(LOCK, folder) for folder in folders)
     assert digest(first) == digest(second)
 
 
 def test_dependencies_are_installed_once(tmp_path: Path) -> None:
-    from infra.dependencies import installed
-    from infra.lambda_code import REQUIREMENTS
+    from tidegate_cdk.dependencies import installed
+    from tidegate_cdk.lambda_code import LOCK
 
-    first = installed(REQUIREMENTS, tmp_path)
+    first = installed(LOCK, tmp_path)
     (first / "marker").touch()
-    assert installed(REQUIREMENTS, tmp_path) == first
+    assert installed(LOCK, tmp_path) == first
     assert (first / "marker").exists()
     assert list(tmp_path.iterdir()) == [first], "nothing is left behind"
 
@@ -218,7 +219,7 @@ def test_dependencies_are_installed_once(tmp_path: Path) -> None:
 def test_an_app_in_a_package_is_copied_whole(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from infra.lambda_code import bundle
+    from tidegate_cdk.lambda_code import bundle
 
     package = tmp_path / "depot" / "orders"
     package.mkdir(parents=True)
@@ -233,7 +234,7 @@ def test_an_app_in_a_package_is_copied_whole(
 
 
 def test_a_wheel_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> None:
-    from infra.dependencies import installed
+    from tidegate_cdk.dependencies import installed
 
     requirements = tmp_path / "lambda.txt"
     requirements.write_text(f"typing-extensions==4.16.0 --hash=sha256:{'0' * 64}\n")

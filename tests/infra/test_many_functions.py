@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from many import many
 
-from infra.placement import MAX_FILTERS, place, sharded
 from tidegate.manifest import Manifest
+from tidegate_cdk.placement import MAX_FILTERS, place, sharded
 
 APPS = Path(__file__).parent / "apps"
 FUNCTIONS = 450
@@ -56,9 +56,9 @@ class Big:
 def big(tmp_path_factory: pytest.TempPathFactory) -> Big:
     from aws_cdk import App
 
-    from infra.config import Config
-    from infra.deployment import project_context
-    from infra.stack import TidegateStack
+    from tidegate_cdk.config import Config
+    from tidegate_cdk.deployment import project_context
+    from tidegate_cdk.stack import TidegateStack
 
     folder = tmp_path_factory.mktemp("cdk.out")
     with pytest.MonkeyPatch.context() as patch:

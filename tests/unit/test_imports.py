@@ -46,7 +46,7 @@ NEVER = (
     "tidegate.local",
     "tidegate.cli",
     "tidegate.commands",
-    "infra",
+    "tidegate_cdk",
     "mypy_boto3_dynamodb",
     "mypy_boto3_s3",
     "mypy_boto3_scheduler",
@@ -190,19 +190,19 @@ def test_the_test_kit_loads_no_aws() -> None:
     ("module", "more", "services", "limit"),
     [
         (
-            "functions.ingest.handler",
+            "tidegate.handlers.ingest",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
             94,
         ),
-        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 217),
+        ("tidegate.handlers.worker", POWERTOOLS, {"dynamodb"}, 217),
         (
-            "functions.matcher.handler",
+            "tidegate.handlers.matcher",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
             106,
         ),
-        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 240),
+        ("tidegate.handlers.api", (*MODELS, *FUNCTIONS), {"dynamodb"}, 240),
     ],
 )
 def test_a_handler_loads_what_it_needs(
