@@ -1,4 +1,4 @@
-"""What a deployment can choose: the context keys of `cdk deploy -c key=value`, checked."""
+"""What a deployment can choose: parameters of the construct, or context keys, checked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tidegate import registry
 from tidegate.errors import ConfigurationError
 from tidegate.manifest import Manifest
 from tidegate.settings import MAX_REQUEST_BYTES
-from tidegate_cdk.context import Context, choice, modules, number, text, wrong
+from tidegate_cdk.context import Choices
 
 PRODUCTION = "production"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -19,9 +19,18 @@ _KEY = r"aws|stack|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+"
 _TOPIC_OR_EMAIL = r"none|arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]+|[^@\s]+@[^@\s]+\.[^@\s]+"
 
 
+def stage_of(chosen: Choices) -> str:
+    """The stage that is chosen, `dev` if none is.
+
+    Raises:
+        ConfigurationError: it cannot be called so.
+    """
+    return chosen.text("stage", Config.stage, _STAGE, "use letters, digits and '-', at most 40")
+
+
 @dataclass(frozen=True)
 class Config:
-    """The choices for a stage; each field is the context key of that name.
+    """The choices for a stage; each field is the parameter and the context key of that name.
 
     Attributes:
         stage: which copy of the system this is, `dev` or `production` or any other; copies share
@@ -38,6 +47,7 @@ class Config:
         dashboard: `production` (in that stage only), `yes` or `no`.
         tracing: whether X-Ray traces Lambdas, `on` or `off`.
         placement: the file that says in which stack each function is.
+        requirements: the file that lists what the functions import besides Tidegate, if it exists.
     """
 
     stage: str = "dev"
@@ -53,50 +63,53 @@ class Config:
     dashboard: str = "production"
     tracing: str = "off"
     placement: str = "placement.json"
+    requirements: str = "requirements.txt"
 
     @classmethod
-    def read(cls, context: Context) -> Config:
-        """The choices in a CDK context.
+    def read(cls, chosen: Choices) -> Config:
+        """The choices in the app's code and in the CDK's context.
 
         Args:
-            context: gives a key's value, None when it is not set.
+            chosen: their values, as they come.
 
         Raises:
             ConfigurationError: a value cannot work; one line that names its key.
         """
         return cls(
-            stage=text(
-                context, "stage", cls.stage, _STAGE, "use letters, digits and '-', at most 40"
+            stage=stage_of(chosen),
+            functions=chosen.modules("functions"),
+            function_timeout=chosen.number("function_timeout", cls.function_timeout, 1, 900),
+            retention_days=chosen.number("retention_days", cls.retention_days, 2, 3650),
+            max_request_bytes=chosen.number(
+                "max_request_bytes", cls.max_request_bytes, 1024, MAX_REQUEST_BYTES
             ),
-            functions=modules(context, "functions"),
-            function_timeout=number(context, "function_timeout", cls.function_timeout, 1, 900),
-            retention_days=number(context, "retention_days", cls.retention_days, 2, 3650),
-            max_request_bytes=number(
-                context, "max_request_bytes", cls.max_request_bytes, 1024, MAX_REQUEST_BYTES
+            requests_per_second=chosen.number(
+                "requests_per_second", cls.requests_per_second, 1, 10_000
             ),
-            requests_per_second=number(
-                context, "requests_per_second", cls.requests_per_second, 1, 10_000
-            ),
-            encryption=text(
-                context,
+            encryption=chosen.text(
                 "encryption",
                 cls.encryption,
                 _KEY,
                 "use 'aws', 'stack' or the ARN of a KMS key",
             ),
-            log_level=choice(context, "log_level", cls.log_level, *LOG_LEVELS),
-            alarms=choice(context, "alarms", cls.alarms, "none", "queues", "all"),
-            alarms_to=text(
-                context,
+            log_level=chosen.choice("log_level", cls.log_level, *LOG_LEVELS),
+            alarms=chosen.choice("alarms", cls.alarms, "none", "queues", "all"),
+            alarms_to=chosen.text(
                 "alarms_to",
                 cls.alarms_to,
                 _TOPIC_OR_EMAIL,
                 "use 'none', the ARN of an SNS topic or an e-mail address",
             ),
-            dashboard=choice(context, "dashboard", cls.dashboard, PRODUCTION, "yes", "no"),
-            tracing=choice(context, "tracing", cls.tracing, "on", "off"),
-            placement=text(
-                context, "placement", cls.placement, r".+\.json", "name a file that ends in .json"
+            dashboard=chosen.choice("dashboard", cls.dashboard, PRODUCTION, "yes", "no"),
+            tracing=chosen.choice("tracing", cls.tracing, "on", "off"),
+            placement=chosen.text(
+                "placement", cls.placement, r".+\.json", "name a file that ends in .json"
+            ),
+            requirements=chosen.text(
+                "requirements",
+                cls.requirements,
+                r".+\.txt|(.+/)?pyproject\.toml",
+                "name a file that ends in .txt, or a pyproject.toml",
             ),
         )
 
@@ -119,8 +132,11 @@ class Config:
         try:
             registry.load(self.functions)
         except ConfigurationError as error:
-            raise wrong("functions", ",".join(self.functions), str(error)) from None
+            raise self._no_functions(str(error)) from None
         functions = registry.registered()
         if not functions:
-            raise wrong("functions", ",".join(self.functions), "no function is registered there")
+            raise self._no_functions("no function is registered there")
         return Manifest.of(functions, timeout_s=self.function_timeout)
+
+    def _no_functions(self, why: str) -> ConfigurationError:
+        return ConfigurationError(f"functions={','.join(self.functions)}: {why}")

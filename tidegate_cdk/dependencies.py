@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uv
@@ -15,6 +17,9 @@ from tidegate.errors import ConfigurationError
 
 PYTHON_VERSION = "3.14"
 PLATFORM = "aarch64-manylinux_2_28"
+
+# What an app may list and does not bring along: it is in every asset, or in Lambda's runtime.
+_THERE_ALREADY = ("tidegate", "boto3", "botocore", "s3transfer")
 
 # Differs from machine to machine, or is of no use in a Lambda.
 _INSTALLERS_NOTES = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_cache.json")
@@ -47,12 +52,39 @@ def installed(requirements: Path, cache: Path) -> Path:
     return target
 
 
+@contextmanager
+def resolved(requirements: Path, lock: Path) -> Iterator[Path]:
+    """A locked file of all that an app's own requirements come to on Lambda, while it is entered.
+
+    Args:
+        requirements: as a person writes them: a requirements file, or a pyproject.toml.
+        lock: Tidegate's own dependencies; what both need has the version that is there.
+
+    Raises:
+        ConfigurationError: what the resolver said.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        excluded = Path(folder, "excluded.txt")
+        excluded.write_text("\n".join(_THERE_ALREADY))
+        found = Path(folder, requirements.name).with_suffix(".txt")
+        arguments = ["compile", str(requirements), "--output-file", str(found)]
+        arguments += ["--constraints", str(lock), "--excludes", str(excluded)]
+        arguments += ["--generate-hashes", "--emit-index-url", "--emit-find-links"]
+        _uv_pip(arguments, requirements)
+        yield found
+
+
 def _install(requirements: Path, folder: Path) -> None:
-    command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--python", sys.executable]
-    command += ["--target", str(folder), "--requirement", str(requirements)]
-    command += ["--python-platform", PLATFORM, "--python-version", PYTHON_VERSION]
+    arguments = ["install", "--target", str(folder), "--requirement", str(requirements)]
     # The file is a complete lock but for the boto3 family, so nothing is left to resolve.
-    command += ["--only-binary", ":all:", "--require-hashes", "--no-deps"]
+    _uv_pip([*arguments, "--require-hashes", "--no-deps"], requirements)
+
+
+def _uv_pip(arguments: list[str], requirements: Path) -> None:
+    """Have uv work on a requirements file for the Lambda platform."""
+    command = [uv.find_uv_bin(), "pip", *arguments, "--quiet", "--python", sys.executable]
+    command += ["--python-platform", PLATFORM, "--python-version", PYTHON_VERSION]
+    command += ["--only-binary", ":all:"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         raise ConfigurationError(

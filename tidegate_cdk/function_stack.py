@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aws_cdk import NestedStack, Stack
+from aws_cdk import NestedStack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
@@ -22,7 +22,7 @@ from tidegate_cdk.schedules import Schedules
 
 
 def add_functions(
-    stack: Stack,
+    scope: Construct,
     functions: Sequence[FunctionManifest],
     *,
     manifest: Manifest,
@@ -32,10 +32,10 @@ def add_functions(
     alarms: Alarms,
     matcher: sqs.Queue,
 ) -> None:
-    """Make workers for functions in a stack.
+    """Make workers for the functions of a stack.
 
     Args:
-        stack: the stage's stack, or one that is nested in it.
+        scope: the stage, or a stack that is nested in its own.
         functions: those that belong there.
         manifest: all functions of the stage.
         config: the choices for the stage.
@@ -44,10 +44,10 @@ def add_functions(
         alarms: makes those on their queues.
         matcher: the queue where workers ask for looks at past events.
     """
-    code = lambda_code(manifest, config.functions)
+    code = lambda_code(manifest, config)
     for function in functions:
         FunctionWorker(
-            stack,
+            scope,
             f"Function-{function.id}",
             function=function,
             config=config,

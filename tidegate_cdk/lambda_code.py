@@ -1,9 +1,9 @@
 """The code of all Lambdas, in one folder, put together without Docker.
 
 In it: `tidegate/`, as it is installed here, without what only a developer's machine runs; the
-packages that the app's functions are in; `manifest.json`; and Tidegate's own dependencies, locked
-in `lambda.txt`, as wheels for the Lambda platform. The same inputs give the same files, byte by
-byte, so an unchanged app is not uploaded again.
+packages that the app's functions are in; `manifest.json`; Tidegate's own dependencies, locked in
+`lambda.txt`, and those of the app, as wheels for the Lambda platform. The same inputs give the same
+files, byte by byte, so an unchanged app is not uploaded again.
 
 boto3 and what it needs stay out: the runtime has them. They would be more than all the rest
 together, to be fetched at each cold start, and the few calls that Tidegate makes are years older
@@ -19,7 +19,7 @@ import importlib.metadata
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from aws_cdk import aws_lambda as lambda_
 import tidegate
 from tidegate.errors import ConfigurationError
 from tidegate.manifest import Manifest
-from tidegate_cdk.dependencies import installed
+from tidegate_cdk.config import Config
+from tidegate_cdk.dependencies import installed, resolved
 
 RUNTIME = lambda_.Runtime.PYTHON_3_14
 LOCK = Path(__file__).with_name("lambda.txt")
@@ -51,30 +52,44 @@ _DEVELOPMENT_ONLY = (
 )
 
 
-def lambda_code(manifest: Manifest, modules: Iterable[str]) -> lambda_.Code:
-    """The asset that all Lambdas of a stack share.
+def lambda_code(manifest: Manifest, config: Config) -> lambda_.Code:
+    """The asset that all Lambdas of a stage share.
 
     Args:
         manifest: becomes `manifest.json`.
-        modules: what registers the functions; their top-level packages go into the asset.
+        config: the choices for the stage, with what the code consists of.
 
     Raises:
         ConfigurationError: the dependencies cannot be installed.
     """
-    return lambda_.Code.from_asset(str(bundle(manifest, tuple(modules))))
+    requirements = Path(config.requirements)
+    if requirements.exists():
+        return lambda_.Code.from_asset(str(bundle(manifest, config.functions, requirements)))
+    if config.requirements != Config.requirements:
+        raise ConfigurationError(f"requirements={config.requirements}: no such file")
+    return lambda_.Code.from_asset(str(bundle(manifest, config.functions)))
 
 
 @functools.cache
-def bundle(manifest: Manifest, modules: tuple[str, ...]) -> Path:
+def bundle(manifest: Manifest, modules: tuple[str, ...], requirements: Path | None = None) -> Path:
     """The folder with the Lambdas' code; it lives as long as this process.
 
-    Args and Raises: as `lambda_code`.
+    Args:
+        manifest: becomes `manifest.json`.
+        modules: what registers the functions; their top-level packages go into the folder.
+        requirements: lists what these import besides Tidegate.
+
+    Raises:
+        ConfigurationError: as `lambda_code`.
     """
     build = BUILD.resolve()
     build.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="asset-", dir=build))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     shutil.copytree(installed(LOCK, build), folder, dirs_exist_ok=True)
+    if requirements is not None:
+        with resolved(requirements, LOCK) as own:
+            shutil.copytree(installed(own, build), folder, dirs_exist_ok=True)
     for source in _sources(manifest, modules):
         if not (folder / source.name).exists():
             _copy(source, folder)

@@ -1,34 +1,105 @@
-"""From a CDK context to a cloud assembly: what `app.py` does."""
+"""What an app deploys: one construct, with all that functions need."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from aws_cdk import App
+from aws_cdk import Stack
+from constructs import Construct
 
-from tidegate_cdk import placement
-from tidegate_cdk.config import Config
-from tidegate_cdk.stack import TidegateStack
-
-
-def project_context() -> dict[str, Any]:
-    """The context of `cdk.json`, which holds whether or not the CDK's command line starts us."""
-    context: dict[str, Any] = json.loads(Path("cdk.json").read_text())["context"]
-    return context
+from tidegate.errors import ConfigurationError
+from tidegate_cdk import placement as stacks
+from tidegate_cdk.config import Config, stage_of
+from tidegate_cdk.context import Choices
+from tidegate_cdk.stage import Stage
 
 
-def synthesise() -> None:
-    """Write the stack of the stage that the context names, and where its new functions are.
+def chosen_stage(app: Construct) -> str:
+    """The stage that `cdk deploy -c stage=…` names, `dev` without it.
 
     Raises:
-        ConfigurationError: a context value cannot work, or a function is not right.
+        ConfigurationError: a stage cannot be called so.
     """
-    # What the command line passes (-c key=value) wins over this.
-    app = App(context=project_context(), analytics_reporting=False)
-    config = Config.read(app.node.try_get_context)
-    manifest = config.manifest()
-    placed = placement.update(Path(config.placement), manifest)
-    TidegateStack(app, config=config, manifest=manifest, placed=placed)
-    app.synth()
+    return stage_of(Choices(app.node.try_get_context))
+
+
+class EventPlatform(Stage):
+    """A stage of Tidegate: its HTTP API, tables and bucket, and for each function queue and Lambda.
+
+    A stack has one of them at most. Call the stack `Tidegate-<stage>`, and `tidegate keys` finds it
+    by the stage. A key of the CDK's context that has the name of a parameter wins over it, so that
+    `cdk deploy -c stage=production -c retention_days=90` says what is to be different this once.
+    docs/deploying.md has more about each.
+
+    Args:
+        scope: the stack.
+        construct_id: what it is called there. CloudFormation's names for its resources begin with
+            it, so do not change it once it is deployed; `Default` adds nothing to them.
+        functions: the modules that register functions, one name, several with commas, or a list.
+            Of a package every module below it is loaded; its top-level package becomes the
+            Lambdas' code.
+        stage: which copy of the system this is; copies share nothing. `production` keeps its data
+            when the stack is deleted, and protects the stack. Letters, digits and `-`, at most 40.
+        function_timeout: how long one invocation of a function may take, 1 to 900 seconds.
+        retention_days: how long events and runs are kept, 2 to 3650 days.
+        max_request_bytes: the largest body of a request, 1024 to 5242880 bytes.
+        requests_per_second: how many requests the HTTP API lets through, 1 to 10000.
+        encryption: `aws` (keys of AWS), `stack` (a KMS key in the stack), or a KMS key's ARN.
+        log_level: what the Lambdas log: DEBUG, INFO, WARNING, ERROR or CRITICAL.
+        alarms: `queues` (of the stage and of queues), `all` (of each Lambda, too), or `none`.
+        alarms_to: an SNS topic's ARN or an e-mail address that alarms notify, or `none`.
+        dashboard: whether CloudWatch has a dashboard: `production` (there only), `yes` or `no`.
+        tracing: whether X-Ray traces the Lambdas, `on` or `off`.
+        placement: the file that says in which stack each function is; it is written where
+            functions are new, and belongs into the repository.
+        requirements: the file that lists what the functions import besides Tidegate; a
+            requirements file, or a pyproject.toml. The default need not be there.
+
+    Raises:
+        ConfigurationError: a value cannot work, or a function is not right; one line.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        functions: str | Sequence[str],
+        stage: str = Config.stage,
+        function_timeout: int = Config.function_timeout,
+        retention_days: int = Config.retention_days,
+        max_request_bytes: int = Config.max_request_bytes,
+        requests_per_second: int = Config.requests_per_second,
+        encryption: str = Config.encryption,
+        log_level: str = Config.log_level,
+        alarms: str = Config.alarms,
+        alarms_to: str = Config.alarms_to,
+        dashboard: str = Config.dashboard,
+        tracing: str = Config.tracing,
+        placement: str = Config.placement,
+        requirements: str = Config.requirements,
+    ) -> None:
+        parameters = {
+            "functions": functions,
+            "stage": stage,
+            "function_timeout": function_timeout,
+            "retention_days": retention_days,
+            "max_request_bytes": max_request_bytes,
+            "requests_per_second": requests_per_second,
+            "encryption": encryption,
+            "log_level": log_level,
+            "alarms": alarms,
+            "alarms_to": alarms_to,
+            "dashboard": dashboard,
+            "tracing": tracing,
+            "placement": placement,
+            "requirements": requirements,
+        }
+        stack = Stack.of(scope)
+        if any(isinstance(one, EventPlatform) for one in stack.node.find_all()):
+            raise ConfigurationError(f"the stack {stack.stack_name} has an EventPlatform already")
+        config = Config.read(Choices(scope.node.try_get_context, parameters))
+        manifest = config.manifest()
+        placed = stacks.update(Path(config.placement), manifest)
+        super().__init__(scope, construct_id, config=config, manifest=manifest, placed=placed)

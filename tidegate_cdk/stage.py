@@ -1,4 +1,4 @@
-"""The stack of a stage: what the manifest lists, put together."""
+"""The resources of a stage: what the manifest lists, put together."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from tidegate_cdk.schedules import Schedules
 from tidegate_cdk.storage import Storage
 
 
-class TidegateStack(Stack):
-    """One stage: `Tidegate-<stage>`.
+class Stage(Construct):
+    """One stage, in a stack that has no other.
 
     No resource in it has a name of our choice, so stages share an account without colliding.
 
@@ -44,19 +44,17 @@ class TidegateStack(Stack):
     def __init__(
         self,
         scope: Construct,
+        construct_id: str,
         *,
         config: Config,
         manifest: Manifest,
         placed: Placement | None = None,
     ) -> None:
-        name = f"Tidegate-{config.stage}"
-        super().__init__(
-            scope,
-            name,
-            stack_name=name,
-            description=f"Tidegate, {config.stage}",
-            termination_protection=config.is_production,
-        )
+        super().__init__(scope, construct_id)
+        stack = Stack.of(self)
+        if config.is_production:
+            stack.termination_protection = True
+        name = stack.stack_name
         placed = place(manifest) if placed is None else placed
         manifest = sharded(manifest, placed)
         key = key_of(self, config)
@@ -65,7 +63,7 @@ class TidegateStack(Stack):
         topics = self._topics(manifest.shards, key)
         schedules = Schedules(self, "Schedules", key=key)
         permissions = Permissions(storage, topics, schedules, key)
-        code = lambda_code(manifest, config.functions)
+        code = lambda_code(manifest, config)
         matcher = Matcher(self, "Waits", config=config, permissions=permissions, alarms=alarms)
         settings = _settings(config, storage, topics, schedules, matcher)
         matcher.run(code, settings)
@@ -99,17 +97,20 @@ class TidegateStack(Stack):
                 add_functions(self, functions, **shared)
             else:
                 FunctionStack(self, f"Functions{number}", functions, **shared)
-        CfnOutput(self, "Url", value=api.url, description="Where events are sent")
-        CfnOutput(
-            self, "KeysTable", value=settings.keys_table, description="Event and signing keys"
-        )
-        CfnOutput(
-            self,
-            "FirstKey",
-            value=f"tidegate keys create --stage {config.stage}",
-            description="Prints a first event key; nothing is let in without one",
-        )
-        CfnOutput(self, "Bucket", value=settings.bucket, description="Payloads of large events")
+        outputs = {
+            "Url": (api.url, "Where events are sent"),
+            "KeysTable": (settings.keys_table, "Event and signing keys"),
+            "FirstKey": (
+                f"tidegate keys create --stage {config.stage}",
+                "Prints a first event key; nothing is let in without one",
+            ),
+            "Bucket": (settings.bucket, "Payloads of large events"),
+        }
+        for output, (value, description) in outputs.items():
+            # Under the same name wherever the stage is in its stack: `tidegate keys` looks there.
+            CfnOutput(self, output, value=value, description=description).override_logical_id(
+                output
+            )
 
     def _topics(self, shards: int, key: kms.IKey | None) -> list[sns.Topic]:
         first = sns.Topic(self, "Events", enforce_ssl=True, master_key=key)

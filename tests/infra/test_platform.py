@@ -1,0 +1,119 @@
+"""`EventPlatform`: the construct that an app has, in a stack of its own choice."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stages import ROOT, cdk_app
+
+import tidegate_cdk
+from tidegate import registry
+from tidegate.errors import ConfigurationError
+from tidegate_cdk.config import Config
+
+WAREHOUSE = str(ROOT / "tests" / "infra" / "apps" / "warehouse.py")
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An app in a folder of its own, in a process that knows of no functions."""
+    monkeypatch.setattr(registry, "_functions", {})
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "warehouse", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return cdk_app(tmp_path / "cdk.out")
+
+
+def synthesised(app: Any, stack: str) -> dict[str, Any]:
+    folder = Path(app.synth().directory)
+    template: dict[str, Any] = json.loads((folder / f"{stack}.template.json").read_text())
+    return template
+
+
+def test_it_makes_a_stage_in_whatever_stack_it_is_put(app: Any, tmp_path: Path) -> None:
+    from aws_cdk import Stack
+
+    stack = Stack(app, "Warehouse")
+    tidegate_cdk.EventPlatform(stack, "Events", functions=WAREHOUSE, retention_days=9, tracing="on")
+    template = synthesised(app, "Warehouse")
+    functions = {
+        resource["Properties"]["Environment"]["Variables"].get("TIDEGATE_FUNCTION")
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Lambda::Function"
+    }
+    placed = json.loads((tmp_path / "placement.json").read_text())
+    assert functions == {None, *placed}
+    assert len(placed) == 3
+    assert set(template["Outputs"]) == {"Bucket", "FirstKey", "KeysTable", "Url"}
+    assert all(name.startswith("Events") for name in template["Resources"])
+    ingest = next(
+        resource["Properties"]
+        for resource in template["Resources"].values()
+        if resource.get("Properties", {}).get("Handler") == "tidegate.handlers.ingest.handler"
+    )
+    assert ingest["Environment"]["Variables"]["TIDEGATE_RETENTION_DAYS"] == "9"
+    assert ingest["TracingConfig"] == {"Mode": "Active"}
+    assert not stack.termination_protection
+
+
+def test_the_command_line_wins_over_the_code(app: Any) -> None:
+    from aws_cdk import Stack
+
+    app.node.set_context("stage", "production")
+    stack = Stack(app, f"Tidegate-{tidegate_cdk.chosen_stage(app)}")
+    tidegate_cdk.EventPlatform(stack, "Events", functions=WAREHOUSE, stage="trial")
+    template = synthesised(app, "Tidegate-production")
+    assert stack.termination_protection
+    assert template["Outputs"]["FirstKey"]["Value"] == "tidegate keys create --stage production"
+
+
+def test_the_stage_is_dev_where_nobody_says_more(app: Any) -> None:
+    assert tidegate_cdk.chosen_stage(app) == "dev"
+    app.node.set_context("stage", "pro duction")
+    with pytest.raises(ConfigurationError, match=r"context key stage \(-c stage=pro duction\)"):
+        tidegate_cdk.chosen_stage(app)
+
+
+def test_a_second_one_in_a_stack_is_an_error(app: Any) -> None:
+    from aws_cdk import Stack
+
+    stack = Stack(app, "Warehouse")
+    tidegate_cdk.EventPlatform(stack, "Events", functions=WAREHOUSE)
+    with pytest.raises(ConfigurationError, match="stack Warehouse has an EventPlatform already"):
+        tidegate_cdk.EventPlatform(stack, "More", functions=WAREHOUSE)
+
+
+def test_requirements_that_are_named_have_to_be_there(app: Any) -> None:
+    from aws_cdk import Stack
+
+    stack = Stack(app, "Warehouse")
+    with pytest.raises(ConfigurationError, match=r"^requirements=lambda\.txt: no such file"):
+        tidegate_cdk.EventPlatform(stack, "Events", functions=WAREHOUSE, requirements="lambda.txt")
+
+
+def test_its_parameters_are_the_settings_and_each_is_explained() -> None:
+    init = tidegate_cdk.EventPlatform.__init__
+    parameters = {
+        name: parameter.default
+        for name, parameter in inspect.signature(init).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    assert parameters.pop("functions") is inspect.Parameter.empty
+    defaults = {field.name: field.default for field in fields(Config)}
+    assert parameters == {name: value for name, value in defaults.items() if name != "functions"}
+    explained = re.findall(
+        r"^    (\w+): ", inspect.getdoc(tidegate_cdk.EventPlatform) or "", re.MULTILINE
+    )
+    assert set(explained) >= set(defaults)
+
+
+def test_there_is_nothing_else_in_the_package() -> None:
+    with pytest.raises(AttributeError, match="tidegate_cdk"):
+        tidegate_cdk.Platform  # noqa: B018
