@@ -233,6 +233,13 @@ def test_a_created_event_key_opens_the_stage(deployment: Deployment, keys: Store
     assert keys.find("signing", secret) is None
 
 
+def test_a_stage_is_found_by_the_name_of_its_stack_too(
+    deployment: Deployment, keys: StoredKeys
+) -> None:
+    secret = secret_of(create_key(deployment, "--stage", "Tidegate-trial", "--env", "by-stack"))
+    assert keys.find("event", secret) == Key("event", "by-stack")
+
+
 def test_a_created_key_is_as_limited_as_asked(deployment: Deployment, keys: StoredKeys) -> None:
     limits = ["--env=branches", "--branch", "--only=shop/order.placed", "--only=app/*"]
     secret = secret_of(create_key(deployment, "--stage=trial", *limits, "--name=the web shop"))
