@@ -20,6 +20,7 @@ from tidegate.commands.connection import Surroundings, takes_options
 from tidegate.commands.ending import run_to_the_end
 from tidegate.commands.events import events
 from tidegate.commands.functions import functions
+from tidegate.commands.init import init
 from tidegate.commands.jobs import jobs
 from tidegate.commands.runs import runs
 from tidegate.commands.send import send
@@ -38,6 +39,7 @@ app = typer.Typer(
     callback=takes_options("Send an event, durable functions run, in your own AWS account."),
 )
 app.command()(send)
+app.command()(init)
 for group in (events, runs, functions, jobs, keys, envs, schemas):
     app.add_typer(group)
 
