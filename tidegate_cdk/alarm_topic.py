@@ -22,7 +22,7 @@ def alarm_topic(scope: Construct, config: Config, key: kms.IKey | None) -> sns.I
     """
     if config.alarms_to == "none":
         return None
-    if config.alarms_to.startswith("arn:"):
+    if "@" not in config.alarms_to:
         return sns.Topic.from_topic_arn(scope, "AlarmTopic", config.alarms_to)
     topic = sns.Topic(scope, "AlarmTopic", enforce_ssl=True, master_key=key)
     # The policy that demands TLS takes the place of the one that lets the account's alarms publish.

@@ -15,8 +15,12 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # It becomes part of the stack's name; CloudFormation cuts what it derives from that to length.
 _STAGE = r"[A-Za-z0-9][A-Za-z0-9-]{0,39}"
-_KEY = r"aws|stack|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+"
-_TOPIC_OR_EMAIL = r"none|arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]+|[^@\s]+@[^@\s]+\.[^@\s]+"
+# What the app's code has instead of the ARN of something that is deployed with it.
+_UNRESOLVED = r"|\$\{Token\[[^\]]+\]\}"
+_KEY = r"aws|stack|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+" + _UNRESOLVED
+_TOPIC_OR_EMAIL = (
+    r"none|arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]+|[^@\s]+@[^@\s]+\.[^@\s]+" + _UNRESOLVED
+)
 
 
 def stage_of(chosen: Choices) -> str:

@@ -45,10 +45,12 @@ class EventPlatform(Stage):
         retention_days: how long events and runs are kept, 2 to 3650 days.
         max_request_bytes: the largest body of a request, 1024 to 5242880 bytes.
         requests_per_second: how many requests the HTTP API lets through, 1 to 10000.
-        encryption: `aws` (keys of AWS), `stack` (a KMS key in the stack), or a KMS key's ARN.
+        encryption: `aws` (keys of AWS), `stack` (a KMS key in the stack), or a KMS key's ARN, of
+            one in the same app, too (`key.key_arn`).
         log_level: what the Lambdas log: DEBUG, INFO, WARNING, ERROR or CRITICAL.
         alarms: `queues` (of the stage and of queues), `all` (of each Lambda, too), or `none`.
-        alarms_to: an SNS topic's ARN or an e-mail address that alarms notify, or `none`.
+        alarms_to: an SNS topic's ARN, of one in the same app, too (`topic.topic_arn`), or an
+            e-mail address that alarms notify, or `none`.
         dashboard: whether CloudWatch has a dashboard: `production` (there only), `yes` or `no`.
         tracing: whether X-Ray traces the Lambdas, `on` or `off`.
         placement: the file that says in which stack each function is; it is written where

@@ -63,6 +63,39 @@ def test_it_makes_a_stage_in_whatever_stack_it_is_put(app: Any, tmp_path: Path) 
     assert not stack.termination_protection
 
 
+def test_a_topic_and_a_key_of_the_same_app_can_be_used(app: Any) -> None:
+    from aws_cdk import Stack
+    from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_sns as sns
+
+    stack = Stack(app, "Warehouse")
+    topic, key = sns.Topic(stack, "OnCall"), kms.Key(stack, "Secret")
+    tidegate_cdk.EventPlatform(
+        stack,
+        "Events",
+        functions=WAREHOUSE,
+        alarms_to=topic.topic_arn,
+        encryption=key.key_arn,
+    )
+    template = synthesised(app, "Warehouse")
+    names = {
+        name: resource["Type"]
+        for name, resource in template["Resources"].items()
+        if not name.startswith("Events")
+    }
+    [on_call] = [name for name, kind in names.items() if kind == "AWS::SNS::Topic"]
+    [secret] = [name for name, kind in names.items() if kind == "AWS::KMS::Key"]
+
+    def properties(kind: str) -> list[dict[str, Any]]:
+        return [one["Properties"] for one in template["Resources"].values() if one["Type"] == kind]
+
+    alarms = properties("AWS::CloudWatch::Alarm")
+    assert alarms
+    assert all(alarm["AlarmActions"] == [{"Ref": on_call}] for alarm in alarms)
+    for table in properties("AWS::DynamoDB::Table"):
+        assert table["SSESpecification"]["KMSMasterKeyId"] == {"Fn::GetAtt": [secret, "Arn"]}
+
+
 def test_the_command_line_wins_over_the_code(app: Any) -> None:
     from aws_cdk import Stack
 
