@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test bench lint types unit synth snapshot openapi vendor deploy lock audit clean
+.PHONY: help dev test bench lint types unit synth snapshot openapi vendor wheel deploy lock audit clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ openapi: .stamps/test  ## write the REST API's description, tidegate/openapi.jso
 
 vendor: .stamps/test .stamps/node  ## take the dashboard's libraries from their npm packages
 	$(BIN)/python -m tidegate.local.vendor
+
+wheel: .stamps/dev  ## the package, in dist, for repositories of functions
+	$(UV) build --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
 
 deploy: .stamps/test .stamps/node  ## deploy the stage STAGE into the AWS account of the environment
 	$(BIN)/npx --no-install cdk deploy -c stage=$(or $(STAGE),dev)
@@ -90,4 +93,4 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-header --no-
 	@$(BIN)/python -m tests.browser.chromium && touch $@ || test "$(CI)" != true
 
 clean:  ## remove everything that was installed or made
-	rm -rf .venv .stamps .build cdk.out node_modules
+	rm -rf .venv .stamps .build cdk.out dist node_modules

@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,15 @@ WAREHOUSE = str(ROOT / "tests" / "infra" / "apps" / "warehouse.py")
 
 
 @pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An app in a folder of its own, in a process that knows of no functions."""
     monkeypatch.setattr(registry, "_functions", {})
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "warehouse", raising=False)
     monkeypatch.chdir(tmp_path)
-    return cdk_app(tmp_path / "cdk.out")
+    yield cdk_app(tmp_path / "cdk.out")
+    for name in ("warehouse", "my_app"):
+        sys.modules.pop(name, None)
 
 
 def synthesised(app: Any, stack: str) -> dict[str, Any]:
@@ -150,3 +153,29 @@ def test_its_parameters_are_the_settings_and_each_is_explained() -> None:
 def test_there_is_nothing_else_in_the_package() -> None:
     with pytest.raises(AttributeError, match="tidegate_cdk"):
         tidegate_cdk.Platform  # noqa: B018
+
+
+PAGE = (ROOT / "docs" / "your-own-repository.md").read_text()
+
+
+def test_the_app_that_the_docs_show_makes_a_stack(
+    app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [shown] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert 'functions="my_app"' in shown
+    (tmp_path / "my_app.py").write_text((ROOT / "tests/infra/apps/warehouse.py").read_text())
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("aws_cdk.App", lambda: app)
+    exec(compile(shown, "app.py", "exec"), {})  # noqa: S102
+    template = synthesised(app, "Tidegate-dev")
+    alarms = [one for one in template["Resources"].values() if "Alarm" in one["Type"]]
+    assert alarms
+    assert all(alarm["Properties"]["AlarmActions"] for alarm in alarms)
+
+
+def test_the_docs_list_what_is_written() -> None:
+    from tidegate.commands.init import _files
+
+    for path in _files("my_app", "tidegate"):
+        parents = {f"{parent.as_posix()}/" for parent in path.parents}
+        assert any(f"`{name}`" in PAGE for name in {path.as_posix(), *parents}), path
