@@ -202,7 +202,8 @@ def tidegate(deployment: Deployment, *arguments: str) -> subprocess.CompletedPro
     """What the command did."""
     return subprocess.run(
         [BIN / "tidegate", *arguments],
-        env=environment(deployment.endpoint),
+        # The code that is tested is the one beside the tests, wherever the command is installed.
+        env=environment(deployment.endpoint) | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
