@@ -37,7 +37,7 @@ def check_answer(method: str, path: str, status: int, body: Any) -> str | None:
     found = _operation(method, path)
     ref = "#/components/schemas/ErrorAnswer"
     if found is None:
-        assert status in (401, 404, 405, 500), f"{method} {path} is not described: {status}"
+        assert status in (400, 401, 404, 405, 500), f"{method} {path} is not described: {status}"
     else:
         operation, pointer = found
         answers = operation["responses"]

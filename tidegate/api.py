@@ -139,6 +139,7 @@ class Api:
 
     def _let_in(self, resolver: APIGatewayHttpResolver, go_on: NextMiddleware) -> HttpResponse[Any]:
         """Whoever has a signing key or is logged in, into the environment that this opens."""
+        _check_address(resolver.current_event.raw_event)
         if resolver.current_event.path in _OPEN_PATHS:
             resolver.context |= {"env": "", "branch": False}
             return go_on(resolver)
@@ -173,6 +174,14 @@ class Api:
     def _no_such_path(self, _: Exception) -> HttpResponse[Any]:
         raw_path = self._resolver.current_event.path
         return _refused(RequestError(404, f"no such path: {raw_path}; see /v1/events, /v1/runs"))
+
+
+def _check_address(event: Mapping[str, Any]) -> None:
+    """Raise RequestError (400) for a path or query that no answer and no key could hold."""
+    try:
+        encode([event.get("rawPath"), event.get("queryStringParameters")])
+    except ValueError:
+        raise RequestError(400, "the path or the query is not valid Unicode") from None
 
 
 def _by_path(resources: Iterable[Routes]) -> dict[str, dict[str, Endpoint]]:

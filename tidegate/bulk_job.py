@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from tidegate.encoding import decode, encode
+from tidegate.errors import DeadLetterError
 from tidegate.expression import Expression
 
 # The cursor of a job that has been through all runs; no ULID is like it.
@@ -140,5 +141,14 @@ class JobMessage:
 
     @classmethod
     def decode(cls, text: str) -> JobMessage:
-        """The message in a text."""
-        return cls(BulkJob.decode(text[len(cls._PREFIX) : -1]))
+        """The message in a text.
+
+        Raises:
+            DeadLetterError: it is none.
+        """
+        try:
+            return cls(BulkJob.decode(text[len(cls._PREFIX) : -1]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise DeadLetterError(
+                f"not a slice of a bulk job: {type(error).__name__}: {error}"
+            ) from None

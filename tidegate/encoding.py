@@ -21,7 +21,9 @@ def decode(text: bytes | str) -> Any:
         ValueError: not JSON (RFC 8259); also lone surrogates, more than 200 levels, integers of
             more than 4,300 digits. The message tells line and column.
     """
-    return from_json(text, allow_inf_nan=False)
+    # Of a text with a lone surrogate the parser would say that it is none.
+    data = text.encode() if isinstance(text, str) else text
+    return from_json(data, allow_inf_nan=False)
 
 
 def encode(value: Any) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from ulid import ULID
 
-_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")
+ULID_PATTERN = r"\A[0-7][0-9A-HJKMNP-TV-Z]{25}\z"
+_ULID = re.compile(ULID_PATTERN.replace(r"\z", r"\Z"))
 _MAX_MS = 2**48 - 1
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tidegate.encoding import decode, encode
 from tidegate.errors import DeadLetterError
-from tidegate.event import RESERVED_PREFIX, AcceptedEvent, event_body
+from tidegate.event import MAX_TS_MS, RESERVED_PREFIX, AcceptedEvent, event_body
 from tidegate.large import DAY_MS, body_key, is_large, payload_key
 from tidegate.manifest import DELAYED
+from tidegate.message_schema import TICK, WITH_BODY, WITH_BODY_KEY, check
 from tidegate.run import Rerun
 from tidegate.tracing import NO_ORIGIN, Origin
 
@@ -94,15 +95,16 @@ class EventMessage:
         """The message that consists of those fields.
 
         Raises:
-            ValueError, KeyError: one of them is wrong or missing.
+            DeadLetterError: one of them is wrong or missing.
         """
         key = fields.get("body_key")
+        check(WITH_BODY_KEY if key else WITH_BODY, fields, "a message of an event")
         event = AcceptedEvent(
-            internal_id=_text(fields, "internal_id"),
-            env=_text(fields, "env"),
-            name=_text(fields, "name"),
-            received_ms=_number(fields, "received_ms"),
-            ts=_number(fields, "ts"),
+            internal_id=fields["internal_id"],
+            env=fields["env"],
+            name=fields["name"],
+            received_ms=fields["received_ms"],
+            ts=fields["ts"],
             body="" if key else encode(fields["event"]),
             origin=Origin.of_fields(fields.get("origin") or {}),
         )
@@ -197,15 +199,20 @@ class CronMessage:
         """The message that consists of those fields.
 
         Raises:
-            ValueError, KeyError: one of them is wrong or missing.
+            ValueError, DeadLetterError: one of them is wrong or missing.
         """
-        moment = datetime.fromisoformat(_text(fields, "scheduled_at"))
+        check(TICK, fields, "a cron's tick")
+        moment = datetime.fromisoformat(fields["scheduled_at"])
         if moment.tzinfo is None:
             raise ValueError(f"scheduled_at is {fields['scheduled_at']!r}, without a time zone")
         scheduled_ms = int(moment.timestamp()) * 1000
+        if not 0 <= scheduled_ms <= MAX_TS_MS:
+            raise ValueError(
+                f"scheduled_at is {fields['scheduled_at']!r}, before 1970 or after 2100"
+            )
         return cls(
-            cron=_text(fields, "cron"),
-            env=_text(fields, "env"),
+            cron=fields["cron"],
+            env=fields["env"],
             scheduled_ms=scheduled_ms - scheduled_ms % _MINUTE_MS,
             wakes=fields.get("wakes") is True,
             resumes=fields.get("resumes") is True,
@@ -227,9 +234,11 @@ def decode_message(text: str) -> Message:
     """
     try:
         fields = decode(text)
+        if not isinstance(fields, dict):
+            raise ValueError("it is no JSON object")
         kind = CronMessage if "cron" in fields else EventMessage
         return kind.of_fields(fields)
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
         raise DeadLetterError(
             f"not a message of an event or a cron: {type(error).__name__}: {error}"
         ) from error
@@ -238,17 +247,3 @@ def decode_message(text: str) -> Message:
 def rfc3339_s(ms: int) -> str:
     """A time (UTC ms) in whole seconds, such as `2026-11-23T09:00:00Z`."""
     return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _text(fields: dict[str, Any], name: str) -> str:
-    value = fields[name]
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} is {value!r}")
-    return value
-
-
-def _number(fields: dict[str, Any], name: str) -> int:
-    value = fields[name]
-    if not isinstance(value, int):
-        raise ValueError(f"{name} is {value!r}")
-    return value

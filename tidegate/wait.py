@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.encoding import decode, encode
+from tidegate.errors import DeadLetterError
 from tidegate.event import AcceptedEvent
 from tidegate.expression import Expression, compile_expression
+from tidegate.message_schema import LOOK, check
 from tidegate.step import Op, StepId
 
 # An event may have been sent a moment before the function came to wait for it.
@@ -202,6 +204,16 @@ class LookMessage:
 
     @classmethod
     def decode(cls, text: str) -> LookMessage | None:
-        """The message in a text; None when it is another kind of message."""
-        fields = decode(text)
-        return cls(WaitKey(*fields["look"])) if "look" in fields else None
+        """The message in a text; None when it is another kind of message.
+
+        Raises:
+            DeadLetterError: it is no message of any kind.
+        """
+        try:
+            fields = decode(text)
+        except ValueError as error:
+            raise DeadLetterError(f"not a message: {error}") from None
+        if not isinstance(fields, dict) or "look" not in fields:
+            return None
+        check(LOOK, fields, "a look at past events")
+        return cls(WaitKey(*fields["look"]))

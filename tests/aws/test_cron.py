@@ -235,7 +235,7 @@ def test_what_is_no_tick_is_dead_lettered(stage: Stage, fields: dict[str, Any]) 
     nightly = Nightly(stage)
     nightly.handle(json.dumps(fields))
     [dead] = stage.dead(nightly.function)
-    assert "not a message" in dead["messageAttributes"]["reason"]["StringValue"]
+    assert dead["messageAttributes"]["reason"]["StringValue"].startswith("not a ")
     assert nightly.runs == []
 
 

@@ -86,3 +86,46 @@ def test_ndjson_is_read_as_it_comes() -> None:
 def test_a_fault_is_told_with_its_place(content: Any, fault: str) -> None:
     with pytest.raises(ConfigurationError, match=fault):
         read(content)
+
+
+NEARLY = st.one_of(
+    st.binary(max_size=60),
+    VALUES.map(lambda value: json.dumps(value).encode()),
+    EVENTS.map(lambda events: json.dumps(events).encode()),
+    EVENTS.map(lambda events: "\n".join(map(json.dumps, events)).encode()),
+    st.sampled_from(
+        [
+            b"[" * 100_000,
+            b'{"data":' * 100_000,
+            b'{"name":"a/b","data":{"n":NaN}}',
+            b'{"name":"a/b","data":{"n":1e999}}',
+            b'{"name":"a/b","data":{"n":' + b"9" * 5_000 + b"}}",
+            b'{"name":"\\ud800"}',
+            b'{"name":"\xed\xa0\x80"}',
+            b'{"name":"' + b"n" * 5_242_880 + b'"}',
+            b"\xff\xfe{\x00}\x00",
+            b"\x1f\x8b\x08\x00",
+        ]
+    ),
+)
+
+
+@given(NEARLY, st.integers(0, 60), st.binary(max_size=3))
+def test_whatever_a_file_holds_is_an_event_or_an_error_of_one_line(
+    content: bytes, at: int, new: bytes
+) -> None:
+    fault, events = attempt(content[:at] + new + content[at:])
+    if fault is None:
+        assert all(json.loads(event.text)["name"] for event in events)
+    else:
+        assert fault.startswith("f: ")
+        assert len(fault) < 2_000
+        assert fault.isprintable()
+
+
+def attempt(content: bytes) -> tuple[str | None, list[Any]]:
+    """What is wrong with a file, or the events in it."""
+    try:
+        return None, read(content)
+    except ConfigurationError as error:
+        return str(error), []

@@ -195,14 +195,14 @@ def test_the_test_kit_loads_no_aws() -> None:
             {"dynamodb", "sns"},
             94,
         ),
-        ("tidegate.handlers.worker", POWERTOOLS, {"dynamodb"}, 217),
+        ("tidegate.handlers.worker", POWERTOOLS, {"dynamodb"}, 218),
         (
             "tidegate.handlers.matcher",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            106,
+            107,
         ),
-        ("tidegate.handlers.api", (*MODELS, *FUNCTIONS), {"dynamodb"}, 240),
+        ("tidegate.handlers.api", (*MODELS, *FUNCTIONS), {"dynamodb"}, 241),
     ],
 )
 def test_a_handler_loads_what_it_needs(
