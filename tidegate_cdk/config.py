@@ -8,7 +8,7 @@ from tidegate import registry
 from tidegate.errors import ConfigurationError
 from tidegate.manifest import Manifest
 from tidegate.settings import MAX_REQUEST_BYTES
-from tidegate_cdk.context import Choices
+from tidegate_cdk.context import Context, choice, modules, number, text
 
 PRODUCTION = "production"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -23,13 +23,13 @@ _TOPIC_OR_EMAIL = (
 )
 
 
-def stage_of(chosen: Choices) -> str:
+def stage_of(context: Context) -> str:
     """The stage that is chosen, `dev` if none is.
 
     Raises:
         ConfigurationError: it cannot be called so.
     """
-    return chosen.text("stage", Config.stage, _STAGE, "use letters, digits and '-', at most 40")
+    return text(context, "stage", Config.stage, _STAGE, "use letters, digits and '-', at most 40")
 
 
 @dataclass(frozen=True)
@@ -70,46 +70,49 @@ class Config:
     requirements: str = "requirements.txt"
 
     @classmethod
-    def read(cls, chosen: Choices) -> Config:
+    def read(cls, context: Context) -> Config:
         """The choices in the app's code and in the CDK's context.
 
         Args:
-            chosen: their values, as they come.
+            context: gives a key's value, None when it is not set.
 
         Raises:
             ConfigurationError: a value cannot work; one line that names its key.
         """
         return cls(
-            stage=stage_of(chosen),
-            functions=chosen.modules("functions"),
-            function_timeout=chosen.number("function_timeout", cls.function_timeout, 1, 900),
-            retention_days=chosen.number("retention_days", cls.retention_days, 2, 3650),
-            max_request_bytes=chosen.number(
-                "max_request_bytes", cls.max_request_bytes, 1024, MAX_REQUEST_BYTES
+            stage=stage_of(context),
+            functions=modules(context, "functions"),
+            function_timeout=number(context, "function_timeout", cls.function_timeout, 1, 900),
+            retention_days=number(context, "retention_days", cls.retention_days, 2, 3650),
+            max_request_bytes=number(
+                context, "max_request_bytes", cls.max_request_bytes, 1024, MAX_REQUEST_BYTES
             ),
-            requests_per_second=chosen.number(
-                "requests_per_second", cls.requests_per_second, 1, 10_000
+            requests_per_second=number(
+                context, "requests_per_second", cls.requests_per_second, 1, 10_000
             ),
-            encryption=chosen.text(
+            encryption=text(
+                context,
                 "encryption",
                 cls.encryption,
                 _KEY,
                 "use 'aws', 'stack' or the ARN of a KMS key",
             ),
-            log_level=chosen.choice("log_level", cls.log_level, *LOG_LEVELS),
-            alarms=chosen.choice("alarms", cls.alarms, "none", "queues", "all"),
-            alarms_to=chosen.text(
+            log_level=choice(context, "log_level", cls.log_level, *LOG_LEVELS),
+            alarms=choice(context, "alarms", cls.alarms, "none", "queues", "all"),
+            alarms_to=text(
+                context,
                 "alarms_to",
                 cls.alarms_to,
                 _TOPIC_OR_EMAIL,
                 "use 'none', the ARN of an SNS topic or an e-mail address",
             ),
-            dashboard=chosen.choice("dashboard", cls.dashboard, PRODUCTION, "yes", "no"),
-            tracing=chosen.choice("tracing", cls.tracing, "on", "off"),
-            placement=chosen.text(
-                "placement", cls.placement, r".+\.json", "name a file that ends in .json"
+            dashboard=choice(context, "dashboard", cls.dashboard, PRODUCTION, "yes", "no"),
+            tracing=choice(context, "tracing", cls.tracing, "on", "off"),
+            placement=text(
+                context, "placement", cls.placement, r".+\.json", "name a file that ends in .json"
             ),
-            requirements=chosen.text(
+            requirements=text(
+                context,
                 "requirements",
                 cls.requirements,
                 r".+\.txt|(.+/)?pyproject\.toml",

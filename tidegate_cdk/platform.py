@@ -11,7 +11,7 @@ from constructs import Construct
 from tidegate.errors import ConfigurationError
 from tidegate_cdk import placement as stacks
 from tidegate_cdk.config import Config, stage_of
-from tidegate_cdk.context import Choices
+from tidegate_cdk.context import Context
 from tidegate_cdk.stage import Stage
 
 
@@ -21,7 +21,7 @@ def chosen_stage(app: Construct) -> str:
     Raises:
         ConfigurationError: a stage cannot be called so.
     """
-    return stage_of(Choices(app.node.try_get_context))
+    return stage_of(Context(app.node.try_get_context))
 
 
 class EventPlatform(Stage):
@@ -101,7 +101,7 @@ class EventPlatform(Stage):
         stack = Stack.of(scope)
         if any(isinstance(one, EventPlatform) for one in stack.node.find_all()):
             raise ConfigurationError(f"the stack {stack.stack_name} has an EventPlatform already")
-        config = Config.read(Choices(scope.node.try_get_context, parameters))
+        config = Config.read(Context(scope.node.try_get_context, parameters))
         manifest = config.manifest()
         placed = stacks.update(Path(config.placement), manifest)
         super().__init__(scope, construct_id, config=config, manifest=manifest, placed=placed)

@@ -13,7 +13,7 @@ from tidegate import registry
 from tidegate.errors import ConfigurationError
 from tidegate.settings import Settings, variable
 from tidegate_cdk.config import Config
-from tidegate_cdk.context import Choices
+from tidegate_cdk.context import Context
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -21,7 +21,7 @@ WAREHOUSE = "tests/infra/apps/warehouse.py"
 
 
 def read(**context: Any) -> Config:
-    return Config.read(Choices({"functions": "functions.shop", **context}.get))
+    return Config.read(Context({"functions": "functions.shop", **context}.get))
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_values_from_the_command_line_are_text() -> None:
 
 def test_parameters_are_what_the_context_leaves_open() -> None:
     parameters = {"functions": ["orders", "billing"], "stage": "trial", "retention_days": 9}
-    config = Config.read(Choices({"stage": "production"}.get, parameters))
+    config = Config.read(Context({"stage": "production"}.get, parameters))
     assert config == Config(stage="production", functions=("orders", "billing"), retention_days=9)
 
 
@@ -85,13 +85,13 @@ def test_a_wrong_parameter_is_called_a_parameter() -> None:
     with pytest.raises(
         ConfigurationError, match=r"^parameter alarms \(alarms='some'\): use one of"
     ):
-        Config.read(Choices({}.get, {"functions": "orders", "alarms": "some"}))
+        Config.read(Context({}.get, {"functions": "orders", "alarms": "some"}))
 
 
 @pytest.mark.parametrize("functions", ["", [], ["orders", ""], 7])
 def test_parameters_name_functions(functions: object) -> None:
     with pytest.raises(ConfigurationError, match=r"^parameter functions .*name the modules"):
-        Config.read(Choices({}.get, {"functions": functions}))
+        Config.read(Context({}.get, {"functions": functions}))
 
 
 def test_values_in_cdk_json_may_be_numbers() -> None:
