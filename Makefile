@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test bench lint types unit synth snapshot openapi vendor deploy lock audit clean
+.PHONY: help dev test bench lint types unit synth snapshot openapi vendor wheel deploy lock audit clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' $(MAKEFILE_LIST)
@@ -43,13 +43,16 @@ openapi: .stamps/test  ## write the REST API's description, tidegate/openapi.jso
 vendor: .stamps/test .stamps/node  ## take the dashboard's libraries from their npm packages
 	$(BIN)/python -m tidegate.local.vendor
 
+wheel: .stamps/dev  ## the package, in dist, for repositories of functions
+	$(UV) build --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
+
 deploy: .stamps/test .stamps/node  ## deploy the stage STAGE into the AWS account of the environment
 	$(BIN)/npx --no-install cdk deploy -c stage=$(or $(STAGE),dev)
 
 # No part of `make test`: it asks PyPI and npm what is known of each package, so it needs a network.
 audit: .stamps/dev  ## ask PyPI and npm for known vulnerabilities of the locked packages
 	$(UV) tool run 'pip-audit>=2.9,<3' --disable-pip --require-hashes --progress-spinner off \
-		$(addprefix -r requirements/,dev.txt lambda.txt test.txt uv.txt)
+		$(addprefix -r ,tidegate_cdk/lambda.txt $(addprefix requirements/,dev.txt test.txt uv.txt))
 	$(BIN)/npm audit --omit=optional
 
 lock:  ## resolve the locked versions anew
@@ -57,7 +60,7 @@ lock:  ## resolve the locked versions anew
 	$(UV) pip compile $(COMPILE) --extra build --extra dev --extra deploy --extra test \
 		-c requirements/dev.txt pyproject.toml -o requirements/test.txt
 	$(UV) pip compile $(COMPILE) -c requirements/dev.txt $(IN_THE_RUNTIME) pyproject.toml \
-		-o requirements/lambda.txt
+		-o tidegate_cdk/lambda.txt
 
 # Lambda's Python runtime brings boto3 and what it needs.
 IN_THE_RUNTIME := $(addprefix --no-emit-package ,boto3 botocore s3transfer urllib3 python-dateutil six)
@@ -90,4 +93,4 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-header --no-
 	@$(BIN)/python -m tests.browser.chromium && touch $@ || test "$(CI)" != true
 
 clean:  ## remove everything that was installed or made
-	rm -rf .venv .stamps .build cdk.out node_modules
+	rm -rf .venv .stamps .build cdk.out dist node_modules

@@ -2,11 +2,15 @@
 
 import sys
 
-from infra.deployment import synthesise
+import tidegate_cdk  # Before the CDK, so that it runs on the Node that came along.
+from aws_cdk import App, Stack
 from tidegate.errors import ConfigurationError
 
-if __name__ == "__main__":
-    try:
-        synthesise()
-    except ConfigurationError as error:
-        sys.exit(f"tidegate: {error}")
+app = App()
+try:
+    stage = tidegate_cdk.chosen_stage(app)
+    stack = Stack(app, f"Tidegate-{stage}", description=f"Tidegate, {stage}")
+    tidegate_cdk.EventPlatform(stack, "Default", functions="functions.shop", stage=stage)
+except ConfigurationError as error:
+    sys.exit(f"tidegate: {error}")
+app.synth()

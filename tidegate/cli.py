@@ -21,6 +21,7 @@ from tidegate.commands.doctor import doctor
 from tidegate.commands.ending import run_to_the_end
 from tidegate.commands.events import events
 from tidegate.commands.functions import functions
+from tidegate.commands.init import init
 from tidegate.commands.jobs import jobs
 from tidegate.commands.runs import runs
 from tidegate.commands.send import send
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.command()(send)
 app.command()(doctor)
+app.command()(init)
 for group in (events, runs, functions, jobs, keys, envs, schemas):
     app.add_typer(group)
 

@@ -19,7 +19,9 @@ envs = typer.Typer(
     name="envs", help="The environments that branch keys have opened.", no_args_is_help=True
 )
 
-Stage = Annotated[str, typer.Option(help="The stage, as it was deployed with -c stage=…")]
+Stage = Annotated[
+    str, typer.Option(help="The stage, or the name of its stack if that is not Tidegate-<stage>.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="As `tidegate keys list` shows it.")]
 EnvName = Annotated[str, typer.Argument(metavar="NAME", help="The environment.")]
@@ -221,14 +223,18 @@ def _stack_output(stage: str, key: str) -> str:
     from tidegate.errors import ConfigurationError
 
     cloudformation = boto3.client("cloudformation")
-    try:
-        [stack] = cloudformation.describe_stacks(StackName=f"Tidegate-{stage}")["Stacks"]
-    except ClientError as error:
-        raise ConfigurationError(
-            f"the stage {stage!r} is not deployed in {cloudformation.meta.region_name} "
-            f"of this account: {error}"
-        ) from error
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-    if key not in outputs:
-        raise ConfigurationError(f"the stack Tidegate-{stage} has no output {key!r}; deploy again")
-    return str(outputs[key])
+    missing: list[ClientError] = []
+    for name in (f"Tidegate-{stage}", stage):
+        try:
+            [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            missing.append(error)
+            continue
+        outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
+        if key not in outputs:
+            raise ConfigurationError(f"the stack {name} has no output {key!r}; deploy again")
+        return str(outputs[key])
+    raise ConfigurationError(
+        f"the stage {stage!r} is not deployed in {cloudformation.meta.region_name} "
+        f"of this account: {missing[0]}"
+    ) from missing[0]

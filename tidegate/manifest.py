@@ -71,10 +71,10 @@ ROUTES = (
 )
 
 HANDLERS = {
-    "ingest": "functions.ingest.handler",
-    "worker": "functions.worker.handler",
-    "matcher": "functions.matcher.handler",
-    "api": "functions.api.handler",
+    "ingest": "tidegate.handlers.ingest",
+    "worker": "tidegate.handlers.worker",
+    "matcher": "tidegate.handlers.matcher",
+    "api": "tidegate.handlers.api",
 }
 
 # One Lambda invocation takes up to this many messages of a function's queue.

@@ -30,7 +30,7 @@ def write_schemas(
         list[str] | None,
         typer.Argument(
             metavar="[MODULE_OR_PATH]...",
-            help="What declares events: modules, files or folders; else what cdk.json deploys.",
+            help="What declares events: modules, files or folders; else those that cdk.json names.",
         ),
     ] = None,
     out: Annotated[
@@ -121,7 +121,7 @@ def _text(document: dict[str, Any]) -> str:
 
 
 def _deployed() -> list[str]:
-    """The modules that `cdk.json` in this folder deploys."""
+    """The modules that the context of `cdk.json` in this folder names as functions."""
     from tidegate.errors import ConfigurationError
 
     try:

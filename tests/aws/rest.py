@@ -43,9 +43,9 @@ def load_handler(stage: Stage, monkeypatch: pytest.MonkeyPatch, auth: str = "ope
     for name, value in (stage.cloud.api_environment() | {"TIDEGATE_AUTH": auth}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("tidegate.clock.SystemClock", lambda: stage.clock)
-    monkeypatch.delitem(sys.modules, "functions.api.handler", raising=False)
-    handler: Handler = importlib.import_module("functions.api.handler").handler
-    monkeypatch.delitem(sys.modules, "functions.api.handler")
+    monkeypatch.delitem(sys.modules, "tidegate.handlers.api", raising=False)
+    handler: Handler = importlib.import_module("tidegate.handlers.api").handler
+    monkeypatch.delitem(sys.modules, "tidegate.handlers.api")
     return handler
 
 

@@ -775,7 +775,7 @@ def door(stage: Stage, listener: Function) -> LambdaFunction:
     """The ingest Lambda itself, its keys checked, with a limit of its own."""
     variables = {"TIDEGATE_AUTH": "keys", "TIDEGATE_MAX_REQUEST_BYTES": "2048"}
     return LambdaFunction(
-        "ingest", "functions.ingest.handler", stage.cloud.ingest_environment() | variables
+        "ingest", "tidegate.handlers.ingest", stage.cloud.ingest_environment() | variables
     )
 
 

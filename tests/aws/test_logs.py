@@ -121,7 +121,7 @@ def broad_run(stage: Stage, patch: pytest.MonkeyPatch) -> set[str]:
     event_key, signing_key = keys.create("event", ENV), keys.create("signing", ENV)
     variables = stage.cloud.ingest_environment() | {"TIDEGATE_AUTH": "keys"}
     patch.setattr("tidegate.clock.SystemClock", lambda: stage.clock)
-    ingest = LambdaFunction("ingest", "functions.ingest.handler", variables)
+    ingest = LambdaFunction("ingest", "tidegate.handlers.ingest", variables)
 
     def post(body: Any, path: str = f"/e/{event_key}", **headers: str) -> Any:
         answer = ingest.invoke(request(body, path=path, headers=headers))
@@ -212,7 +212,7 @@ def test_a_lambda_draws_lots_for_each_invocation(
     monkeypatch.setattr(logging.getLogger("tidegate"), "handlers", [])
     variables = stage.cloud.ingest_environment() | {"POWERTOOLS_LOGGER_SAMPLE_RATE": "0.1"}
     monkeypatch.setattr("random.random", lambda: 0.9)
-    ingest = LambdaFunction("ingest", "functions.ingest.handler", variables)
+    ingest = LambdaFunction("ingest", "tidegate.handlers.ingest", variables)
     told = []
     for lot in (0.9, 0.05, 0.9):
         monkeypatch.setattr("random.random", lambda lot=lot: lot)

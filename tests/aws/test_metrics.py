@@ -246,7 +246,7 @@ def test_a_lambda_prints_its_metrics_where_the_stage_wants_them(
         "TIDEGATE_METRICS": switch,
         "TIDEGATE_STAGE": "production",
     }
-    ingest = LambdaFunction("ingest", "functions.ingest.handler", variables)
+    ingest = LambdaFunction("ingest", "tidegate.handlers.ingest", variables)
     capsys.readouterr()
     answer = ingest.invoke(request([{"name": "app/a"}, {"name": "app/b"}]))
     assert answer["statusCode"] == 200

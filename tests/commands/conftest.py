@@ -190,7 +190,7 @@ def _deployed(
     deployed = Deployed.all(stage, *registry.registered())
     api = load_handler(stage, monkeypatch, auth="keys")
     variables = stage.cloud.ingest_environment() | {"TIDEGATE_AUTH": "keys"}
-    ingest = LambdaFunction("ingest", "functions.ingest.handler", variables)
+    ingest = LambdaFunction("ingest", "tidegate.handlers.ingest", variables)
     # A Lambda's log would go to this process's stderr; the stage puts back what was there.
     logging.getLogger("tidegate").handlers.clear()
     lambdas: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -210,4 +210,4 @@ def _deployed(
         stop()
         listener.close()
         match(stage)
-        sys.modules.pop("functions.ingest.handler", None)
+        sys.modules.pop("tidegate.handlers.ingest", None)

@@ -32,12 +32,21 @@ class DevCommand:
     Args:
         arguments: what comes behind `dev`.
         folder: where it runs.
+        tidegate: the command.
+        environment: its variables, if they are not those of the tests.
     """
 
-    def __init__(self, *arguments: str, folder: Path) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        folder: Path,
+        tidegate: Path = TIDEGATE,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.process = subprocess.Popen(
-            [TIDEGATE, "dev", *arguments, "--port", "0"],
+            [tidegate, "dev", *arguments, "--port", "0"],
             cwd=folder,
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from stages import cdk_app, stage_stack
 
-import infra  # noqa: F401 - names the Node that the CDK starts, so it comes before the CDK
+import tidegate_cdk  # noqa: F401 - names the Node that the CDK starts, so it comes before the CDK
 from tidegate.cron import TriggerCron
 from tidegate.manifest import CronManifest, FunctionManifest, Manifest, TriggerManifest
 
 if TYPE_CHECKING:
     from aws_cdk.assertions import Template
+
 
 APPS = Path(__file__).parent / "apps"
 
@@ -74,25 +76,18 @@ def manifest() -> Manifest:
 @pytest.fixture(scope="session")
 def synthesis(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     # Imported here, so that only the tests that need the CDK start it.
-    from aws_cdk import App
     from aws_cdk.assertions import Template
 
-    from infra.config import Config
-    from infra.deployment import project_context
-    from infra.stack import TidegateStack
+    from tidegate_cdk.config import Config
 
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(APPS))
-        app = App(
-            context=project_context(),
-            analytics_reporting=False,
-            outdir=str(tmp_path_factory.mktemp("cdk.out")),
-        )
+        app = cdk_app(tmp_path_factory.mktemp("cdk.out"))
         dev, production = (
-            TidegateStack(
+            stage_stack(
                 app,
-                config=Config(stage=stage, functions=("warehouse",), retention_days=7),
-                manifest=manifest,
+                Config(stage=stage, functions=("warehouse",), retention_days=7),
+                manifest,
             )
             for stage in ("dev", "production")
         )
@@ -153,12 +148,10 @@ class Guarded:
 
 @pytest.fixture(scope="session")
 def guarded(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Guarded:
-    from aws_cdk import App, Validations
+    from aws_cdk import Validations
     from cdk_nag import AwsSolutionsChecks
 
-    from infra.config import Config
-    from infra.deployment import project_context
-    from infra.stack import TidegateStack
+    from tidegate_cdk.config import Config
 
     folder = tmp_path_factory.mktemp("cdk.out")
     plain = Config(stage="dev", functions=("warehouse",))
@@ -172,13 +165,13 @@ def guarded(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Gua
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(APPS))
-        app = App(context=project_context(), analytics_reporting=False, outdir=str(folder))
+        app = cdk_app(folder)
         stacks = [
-            TidegateStack(app, config=plain, manifest=manifest),
-            TidegateStack(
+            stage_stack(app, plain, manifest),
+            stage_stack(
                 app,
-                config=chosen,
-                manifest=manifest,
+                chosen,
+                manifest,
                 placed={AUDIT.id: 0, COUNT.id: 4, RESERVE.id: 4},
             ),
         ]
@@ -190,7 +183,7 @@ def guarded(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Gua
     found: dict[str, set[tuple[str, str]]] = {stack.stack_name: set() for stack in stacks}
     for violation in report["pluginReports"][0]["violations"]:
         for construct in violation["violatingConstructs"]:
-            stage, _, path = construct["constructPath"].partition("/")
+            stage, _, path = construct["constructPath"].partition("/Default/")
             found[stage].add((violation["ruleName"], path))
     return Guarded(
         root=json.loads((folder / "Tidegate-production.template.json").read_text()),

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from infra.config import Config
 from tidegate import registry
 from tidegate.errors import ConfigurationError
 from tidegate.settings import Settings, variable
+from tidegate_cdk.config import Config
+from tidegate_cdk.context import Context
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -20,7 +21,7 @@ WAREHOUSE = "tests/infra/apps/warehouse.py"
 
 
 def read(**context: Any) -> Config:
-    return Config.read({"functions": "functions.shop", **context}.get)
+    return Config.read(Context({"functions": "functions.shop", **context}.get))
 
 
 @pytest.fixture
@@ -56,6 +57,7 @@ def test_values_from_the_command_line_are_text() -> None:
         dashboard="yes",
         tracing="on",
         placement="stacks/of-functions.json",
+        requirements="functions/pyproject.toml",
     )
     assert config == Config(
         stage="staging-2",
@@ -73,7 +75,27 @@ def test_values_from_the_command_line_are_text() -> None:
         dashboard="yes",
         tracing="on",
         placement="stacks/of-functions.json",
+        requirements="functions/pyproject.toml",
     )
+
+
+def test_parameters_are_what_the_context_leaves_open() -> None:
+    parameters = {"functions": ["orders", "billing"], "stage": "trial", "retention_days": 9}
+    config = Config.read(Context({"stage": "production"}.get, parameters))
+    assert config == Config(stage="production", functions=("orders", "billing"), retention_days=9)
+
+
+def test_a_wrong_parameter_is_called_a_parameter() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"^parameter alarms \(alarms='some'\): use one of"
+    ):
+        Config.read(Context({}.get, {"functions": "orders", "alarms": "some"}))
+
+
+@pytest.mark.parametrize("functions", ["", [], ["orders", ""], 7])
+def test_parameters_name_functions(functions: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"^parameter functions .*name the modules"):
+        Config.read(Context({}.get, {"functions": functions}))
 
 
 def test_values_in_cdk_json_may_be_numbers() -> None:
@@ -106,6 +128,7 @@ def test_values_in_cdk_json_may_be_numbers() -> None:
         ("log_sample_rate", "often"),
         ("metrics", "true"),
         ("placement", "stacks.yaml"),
+        ("requirements", "setup.py"),
         ("requests_per_second", "0"),
         ("requests_per_second", "10001"),
         ("encryption", "customer"),
@@ -172,17 +195,27 @@ def test_a_failure_handler_is_deployed_as_a_function_of_its_own(tmp_path: Path) 
 
 @pytest.mark.usefixtures("empty_registry")
 def test_a_module_that_does_not_exist_is_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"context key functions .*functions\.shopp: no"):
+    with pytest.raises(ConfigurationError, match=r"^functions=functions\.shopp: .*: no "):
         read(functions="functions.shopp").manifest()
 
 
 @pytest.mark.usefixtures("empty_registry")
 def test_an_app_without_functions_is_an_error() -> None:
-    with pytest.raises(ConfigurationError, match=r"context key functions .*no function is regist"):
+    with pytest.raises(ConfigurationError, match=r"^functions=.*: no function is registered"):
         read(functions="tests/infra/apps/no_functions.py").manifest()
 
 
-def test_the_app_prints_the_error_and_no_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("retention_days", "soon", "use a whole number from 2 to 3650"),
+        ("stage", "pro duction", "use letters, digits and '-', at most 40"),
+        ("functions", "functions.shopp", "no such file, folder or module"),
+    ],
+)
+def test_the_app_prints_the_error_and_no_traceback(
+    tmp_path: Path, key: str, value: str, why: str
+) -> None:
     # Nor does it need a Node on the machine: there is no program at all on this PATH.
     done = subprocess.run(
         [sys.executable, "app.py"],
@@ -190,13 +223,13 @@ def test_the_app_prints_the_error_and_no_traceback(tmp_path: Path) -> None:
         env={
             **os.environ,
             "PATH": str(tmp_path),
-            "CDK_CONTEXT_JSON": json.dumps({"retention_days": "soon"}),
+            "CDK_CONTEXT_JSON": json.dumps({key: value}),
         },
         capture_output=True,
         text=True,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        "tidegate: context key retention_days (-c retention_days=soon): "
-        "use a whole number from 2 to 3650"
-    ]
+    [line] = done.stderr.splitlines()
+    assert line.startswith("tidegate: ")
+    assert f"{key}={value}" in line
+    assert why in line

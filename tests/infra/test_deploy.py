@@ -22,11 +22,11 @@ import boto3
 import pytest
 from inngest._internal.transforms import hash_signing_key
 
-from infra.config import Config
 from tests.clock import FakeClock
 from tidegate.key import Key, StoredKeys
 from tidegate.keys_cli import create
 from tidegate.manifest import BATCH_SIZE, HANDLERS, MAX_CONCURRENCY, TABLES, Manifest
+from tidegate_cdk.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -202,7 +202,8 @@ def tidegate(deployment: Deployment, *arguments: str) -> subprocess.CompletedPro
     """What the command did."""
     return subprocess.run(
         [BIN / "tidegate", *arguments],
-        env=environment(deployment.endpoint),
+        # The code that is tested is the one beside the tests, wherever the command is installed.
+        env=environment(deployment.endpoint) | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
@@ -231,6 +232,13 @@ def test_a_created_event_key_opens_the_stage(deployment: Deployment, keys: Store
     secret = secret_of(create_key(deployment, "--stage", "trial"))
     assert keys.find("event", secret) == Key("event", "production")
     assert keys.find("signing", secret) is None
+
+
+def test_a_stage_is_found_by_the_name_of_its_stack_too(
+    deployment: Deployment, keys: StoredKeys
+) -> None:
+    secret = secret_of(create_key(deployment, "--stage", "Tidegate-trial", "--env", "by-stack"))
+    assert keys.find("event", secret) == Key("event", "by-stack")
 
 
 def test_a_created_key_is_as_limited_as_asked(deployment: Deployment, keys: StoredKeys) -> None:
@@ -318,9 +326,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
     text = (ROOT / "docs" / "deploying.md").read_text()
     settings = text.partition("\n## Settings\n")[2].partition("\n## ")[0]
     documented = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", settings, re.MULTILINE))
-    context = json.loads((ROOT / "cdk.json").read_text())["context"]
     defaults = {field.name: str(field.default) for field in fields(Config)}
-    assert documented == defaults | {"functions": context["functions"]}
+    assert documented == defaults | {"functions": "functions.shop"}
 
 
 def test_every_option_of_the_key_command_is_documented() -> None:

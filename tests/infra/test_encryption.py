@@ -109,9 +109,9 @@ def test_a_key_of_another_stack_is_used_as_it_is(tmp_path: Any) -> None:
     from aws_cdk import App, Stack
     from aws_cdk.assertions import Template
 
-    from infra.config import Config
-    from infra.encryption import key_of
-    from infra.storage import Storage
+    from tidegate_cdk.config import Config
+    from tidegate_cdk.encryption import key_of
+    from tidegate_cdk.storage import Storage
 
     arn = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     stack = Stack(App(outdir=str(tmp_path)), "Other")

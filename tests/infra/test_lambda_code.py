@@ -8,6 +8,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -47,12 +48,9 @@ def digest(folder: Path) -> str:
 
 def test_the_asset_holds_tidegate_the_handlers_and_the_app(asset: Path) -> None:
     names = files(asset)
-    for module in ("tidegate", "functions"):
-        assert f"{module}/__init__.py" in names
     for module in HANDLERS.values():
-        if (ROOT / f"{module.replace('.', '/')}.py").exists():
-            assert f"{module.replace('.', '/')}.py" in names
-    assert "tidegate/ingest.py" in names
+        assert f"{module.replace('.', '/')}.py" in names
+    assert {"tidegate/__init__.py", "tidegate/ingest.py"} <= set(names)
     assert "warehouse.py" in names
 
 
@@ -75,7 +73,11 @@ def test_what_a_developers_machine_runs_stays_there(asset: Path) -> None:
     assert not [
         n for n in names if n.startswith(("tidegate/local/", "tidegate/testing/", "tidegate/cli."))
     ]
-    assert not [n for n in names if n.startswith(("moto", "uvicorn", "aws_cdk", "tests", "bin/"))]
+    assert not [
+        n
+        for n in names
+        if n.startswith(("moto", "uvicorn", "aws_cdk", "tidegate_cdk", "tests", "bin/"))
+    ]
     assert not [n for n in names if n.split("/")[0] in ("boto3", "botocore", "s3transfer")]
 
 
@@ -134,7 +136,7 @@ def test_whatever_is_imported_is_there(asset: Path) -> None:
     sources = [
         path
         for name, path in files(asset).items()
-        if name.endswith(".py") and name.startswith(("tidegate/", "functions/", "warehouse"))
+        if name.endswith(".py") and name.startswith(("tidegate/", "warehouse"))
     ]
     missing = {
         f"{path.relative_to(asset)}: {package}"
@@ -182,7 +184,7 @@ def test_a_handler_starts_with_what_its_lambda_is_told(
 def test_the_same_app_gives_the_same_asset(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from infra.lambda_code import bundle
+    from tidegate_cdk.lambda_code import bundle
 
     monkeypatch.syspath_prepend(str(APPS))
     first = bundle.__wrapped__(manifest, ("warehouse",))
@@ -194,23 +196,23 @@ def test_the_same_app_gives_the_same_asset(
 
 
 def test_the_same_lock_installs_the_same_files(tmp_path: Path) -> None:
-    from infra.dependencies import installed
-    from infra.lambda_code import REQUIREMENTS
+    from tidegate_cdk.dependencies import installed
+    from tidegate_cdk.lambda_code import LOCK
 
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
-    first, second = (installed(REQUIREMENTS, folder) for folder in folders)
+    first, second = (installed(LOCK, folder) for folder in folders)
     assert digest(first) == digest(second)
 
 
 def test_dependencies_are_installed_once(tmp_path: Path) -> None:
-    from infra.dependencies import installed
-    from infra.lambda_code import REQUIREMENTS
+    from tidegate_cdk.dependencies import installed
+    from tidegate_cdk.lambda_code import LOCK
 
-    first = installed(REQUIREMENTS, tmp_path)
+    first = installed(LOCK, tmp_path)
     (first / "marker").touch()
-    assert installed(REQUIREMENTS, tmp_path) == first
+    assert installed(LOCK, tmp_path) == first
     assert (first / "marker").exists()
     assert list(tmp_path.iterdir()) == [first], "nothing is left behind"
 
@@ -218,7 +220,7 @@ def test_dependencies_are_installed_once(tmp_path: Path) -> None:
 def test_an_app_in_a_package_is_copied_whole(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from infra.lambda_code import bundle
+    from tidegate_cdk.lambda_code import bundle
 
     package = tmp_path / "depot" / "orders"
     package.mkdir(parents=True)
@@ -232,8 +234,101 @@ def test_an_app_in_a_package_is_copied_whole(
     assert {"depot/stock.py", "depot/orders/receive.py"} <= set(files(folder))
 
 
+def wheel(folder: Path, name: str, version: str, *requires: str) -> None:
+    """A wheel with one module of that name, which says its version."""
+    about = f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n"
+    about += "".join(f"Requires-Dist: {one}\n" for one in requires)
+    notes = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{name}.py", f"VERSION = {version!r}\n")
+        archive.writestr(f"{notes}/METADATA", about)
+        archive.writestr(
+            f"{notes}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{notes}/RECORD", "")
+
+
+@pytest.fixture
+def requirements(tmp_path: Path) -> Path:
+    """An app's requirements, which are looked up in the folder `wheels` and nowhere else."""
+    (tmp_path / "wheels").mkdir()
+    file = tmp_path / "requirements.txt"
+    file.write_text(f"--no-index\n--find-links {tmp_path / 'wheels'}\n")
+    return file
+
+
+def test_what_the_app_requires_is_in_the_asset_and_what_is_there_already_is_not(
+    manifest: Manifest, requirements: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tidegate_cdk.lambda_code import bundle
+
+    wheel(tmp_path / "wheels", "scales", "1.2", "weights>=2", "boto3")
+    wheel(tmp_path / "wheels", "weights", "2.0")
+    with requirements.open("a") as file:
+        file.write("scales # what it weighs\ntidegate[dev]\nboto3>=99\n")
+    monkeypatch.syspath_prepend(str(APPS))
+    folder = bundle.__wrapped__(manifest, ("warehouse",), requirements)
+    names = files(folder)
+    assert names["scales.py"].read_text() == "VERSION = '1.2'\n"
+    assert "weights.py" in names, "what it requires itself"
+    assert {"pydantic/__init__.py", "warehouse.py"} <= set(names)
+    assert not [name for name in names if name.startswith(("boto3", "moto/"))]
+
+
+def test_an_app_gets_no_other_version_than_tidegate_has(requirements: Path, tmp_path: Path) -> None:
+    from tidegate_cdk.dependencies import resolved
+    from tidegate_cdk.lambda_code import LOCK
+
+    wheel(tmp_path / "wheels", "pydantic", "1.10")
+    with requirements.open("a") as file:
+        file.write("pydantic<2\n")
+    with (
+        pytest.raises(ConfigurationError, match=r"requirements\.txt cannot .*(?s:.*)pydantic"),
+        resolved(requirements, LOCK),
+    ):
+        pass
+
+
+def test_a_package_that_nobody_has_is_named(requirements: Path) -> None:
+    from tidegate_cdk.dependencies import resolved
+    from tidegate_cdk.lambda_code import LOCK
+
+    with requirements.open("a") as file:
+        file.write("scales\n")
+    with (
+        pytest.raises(ConfigurationError, match=r"requirements\.txt cannot .*(?s:.*)scales"),
+        resolved(requirements, LOCK),
+    ):
+        pass
+
+
+@pytest.mark.usefixtures("requirements")
+def test_requirements_may_be_a_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tidegate_cdk.dependencies import installed, resolved
+    from tidegate_cdk.lambda_code import LOCK
+
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
+    wheel(tmp_path / "wheels", "scales", "1.2")
+    project = tmp_path / "pyproject.toml"
+    project.write_text(
+        "[project]\nname = 'p'\nversion = '1'\ndependencies = ['scales', 'tidegate']\n"
+    )
+    with resolved(project, LOCK) as locked:
+        assert "scales.py" in files(installed(locked, tmp_path))
+
+
+def test_requirements_may_list_nothing(requirements: Path, tmp_path: Path) -> None:
+    from tidegate_cdk.dependencies import installed, resolved
+    from tidegate_cdk.lambda_code import LOCK
+
+    requirements.write_text("# nothing yet\n")
+    with resolved(requirements, LOCK) as locked:
+        assert files(installed(locked, tmp_path)) == {}
+
+
 def test_a_wheel_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> None:
-    from infra.dependencies import installed
+    from tidegate_cdk.dependencies import installed
 
     requirements = tmp_path / "lambda.txt"
     requirements.write_text(f"typing-extensions==4.16.0 --hash=sha256:{'0' * 64}\n")

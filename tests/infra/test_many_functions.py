@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from many import many
+from stages import cdk_app, stage_stack
 
-from infra.placement import MAX_FILTERS, place, sharded
 from tidegate.manifest import Manifest
+from tidegate_cdk.placement import MAX_FILTERS, place, sharded
 
 APPS = Path(__file__).parent / "apps"
 FUNCTIONS = 450
@@ -54,18 +55,14 @@ class Big:
 
 @pytest.fixture(scope="module")
 def big(tmp_path_factory: pytest.TempPathFactory) -> Big:
-    from aws_cdk import App
-
-    from infra.config import Config
-    from infra.deployment import project_context
-    from infra.stack import TidegateStack
+    from tidegate_cdk.config import Config
 
     folder = tmp_path_factory.mktemp("cdk.out")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(APPS))
-        app = App(context=project_context(), analytics_reporting=False, outdir=str(folder))
+        app = cdk_app(folder)
         config = Config(stage="big", functions=("warehouse",))
-        TidegateStack(app, config=config, manifest=many(FUNCTIONS))
+        stage_stack(app, config, many(FUNCTIONS))
         app.synth()
     files = sorted(folder.glob("*template.json"))
     nested = [path for path in files if path.name.endswith(".nested.template.json")]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from many import many
 
-from infra import placement
-from infra.placement import FILLED_RESOURCES, MOST_RESOURCES, place, sharded
 from tidegate.errors import ConfigurationError
 from tidegate.manifest import CronManifest, Manifest
+from tidegate_cdk import placement
+from tidegate_cdk.placement import FILLED_RESOURCES, MOST_RESOURCES, place, sharded
 
 
 def used(manifest: Manifest, placed: placement.Placement) -> dict[int, int]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from template_resources import properties
 
-from infra.placement import FUNCTION_RESOURCES, MOST_RESOURCES
 from tidegate.manifest import BATCH_SIZE, HANDLERS, ROUTES, FunctionManifest, Manifest
 from tidegate.wait import LOOK_AGAIN_S
+from tidegate_cdk.placement import FUNCTION_RESOURCES, MOST_RESOURCES
 
 if TYPE_CHECKING:
     from aws_cdk.assertions import Template
@@ -220,7 +220,7 @@ def test_what_cannot_be_delivered_is_left_in_the_dead_letter_queue(
 
 
 def test_only_who_reads_a_queue_may_send_itself_messages_without_end(dev: Template) -> None:
-    reads_a_queue = ("functions.worker", "functions.matcher")
+    reads_a_queue = ("tidegate.handlers.worker", "tidegate.handlers.matcher")
     for function in properties(dev, "AWS::Lambda::Function").values():
         may = function["Handler"].startswith(reads_a_queue)
         assert function["RecursiveLoop"] == ("Allow" if may else "Terminate")
@@ -282,7 +282,7 @@ def test_logs_have_a_retention(dev: Template) -> None:
 
 
 def test_ingest_is_told_where_things_are(dev: Template) -> None:
-    environment = lambdas(dev)["functions.ingest.handler.handler"]["Environment"]["Variables"]
+    environment = lambdas(dev)["tidegate.handlers.ingest.handler"]["Environment"]["Variables"]
     assert plain(environment) == {
         "TIDEGATE_AUTH": "keys",
         "TIDEGATE_BUCKET": "StoragePayloads",
@@ -301,7 +301,7 @@ def test_ingest_is_told_where_things_are(dev: Template) -> None:
 
 
 def test_the_matcher_is_told_where_things_are(dev: Template) -> None:
-    environment = lambdas(dev)["functions.matcher.handler.handler"]["Environment"]["Variables"]
+    environment = lambdas(dev)["tidegate.handlers.matcher.handler"]["Environment"]["Variables"]
     assert plain(environment) == {
         "TIDEGATE_BUCKET": "StoragePayloads",
         "TIDEGATE_EVENTS_TABLE": "StorageEvents",
@@ -320,11 +320,11 @@ def test_the_matcher_is_told_where_things_are(dev: Template) -> None:
 
 
 def test_the_matcher_looks_again_when_no_request_can_be_under_way(dev: Template) -> None:
-    assert lambdas(dev)["functions.ingest.handler.handler"]["Timeout"] < LOOK_AGAIN_S
+    assert lambdas(dev)["tidegate.handlers.ingest.handler"]["Timeout"] < LOOK_AGAIN_S
 
 
 def test_the_rest_api_is_told_where_things_are(dev: Template) -> None:
-    environment = lambdas(dev)["functions.api.handler.handler"]["Environment"]["Variables"]
+    environment = lambdas(dev)["tidegate.handlers.api.handler"]["Environment"]["Variables"]
     assert plain(environment) == {
         "TIDEGATE_AUTH": "keys",
         "TIDEGATE_BUCKET": "StoragePayloads",

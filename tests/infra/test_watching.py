@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from template_resources import properties
 
-from infra.config import Config
 from tidegate.manifest import ROUTES
 from tidegate.metrics import COUNTS, TIMES
+from tidegate_cdk.config import Config
 
 if TYPE_CHECKING:
     from tests.infra.conftest import Guarded, Synthesis
@@ -141,9 +141,9 @@ def alarms_of(tmp_path: Path, **choices: str) -> list[dict[str, Any]]:
     from aws_cdk import App, Stack
     from aws_cdk.assertions import Template
 
-    from infra.alarm_topic import alarm_topic
-    from infra.alarms import Alarms
-    from infra.queues import queues
+    from tidegate_cdk.alarm_topic import alarm_topic
+    from tidegate_cdk.alarms import Alarms
+    from tidegate_cdk.queues import queues
 
     stack = Stack(App(outdir=str(tmp_path)), "Other")
     config = Config(**choices)
@@ -191,7 +191,7 @@ def test_a_stage_that_counts_nothing_has_no_graphs_of_it(tmp_path: Path) -> None
     from aws_cdk import App, Stack
     from aws_cdk.assertions import Template
 
-    from infra.dashboard import dashboard
+    from tidegate_cdk.dashboard import dashboard
 
     stack = Stack(App(outdir=str(tmp_path)), "Other")
     dashboard(stack, name="Tidegate-dev", counted=None, api_id="api")

@@ -25,4 +25,4 @@ def test_it_has_every_table_and_every_handler() -> None:
         *(table.name for table in TABLES),
     }
     for handler in HANDLERS:
-        assert f"functions/{handler}/handler.py" in PAGE
+        assert f"tidegate/handlers/{handler}.py" in PAGE

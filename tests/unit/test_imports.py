@@ -46,7 +46,7 @@ NEVER = (
     "tidegate.local",
     "tidegate.cli",
     "tidegate.commands",
-    "infra",
+    "tidegate_cdk",
     "mypy_boto3_dynamodb",
     "mypy_boto3_s3",
     "mypy_boto3_scheduler",
@@ -192,19 +192,21 @@ def test_the_test_kit_loads_no_aws() -> None:
     ("module", "more", "services", "limit"),
     [
         (
-            "functions.ingest.handler",
+            "tidegate.handlers.ingest",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
             97,
         ),
-        ("functions.worker.handler", POWERTOOLS, {"dynamodb"}, 221),
+        ("tidegate.handlers.worker", POWERTOOLS, {"dynamodb"}, 221),
         (
-            "functions.matcher.handler",
+            "tidegate.handlers.matcher",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
             111,
         ),
-        ("functions.api.handler", (*MODELS, *FUNCTIONS), {"dynamodb"}, 246),
+            111,
+        ),
+        ("tidegate.handlers.api", (*MODELS, *FUNCTIONS), {"dynamodb"}, 246),
     ],
 )
 def test_a_handler_loads_what_it_needs(

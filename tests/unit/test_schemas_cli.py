@@ -127,7 +127,7 @@ def test_without_a_target_the_deployed_modules_are_loaded(app: Path) -> None:
 
 
 def test_the_example_app_declares_its_checkout() -> None:
-    assert "storefront/cart.checkout.completed" in printed(ROOT)
+    assert "storefront/cart.checkout.completed" in printed(ROOT, "functions.shop")
 
 
 @pytest.mark.parametrize(
