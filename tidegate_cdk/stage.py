@@ -118,7 +118,7 @@ class Stage(Construct):
         tracing = None
         if config.tracing == "on":
             tracing = sns.TracingConfig.ACTIVE
-            let_topics_trace(self)
+            let_topics_trace(Stack.of(self))
         first = sns.Topic(self, "Events", enforce_ssl=True, master_key=key, tracing_config=tracing)
         if shards == 1:
             return [first]

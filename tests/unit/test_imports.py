@@ -204,8 +204,6 @@ def test_the_test_kit_loads_no_aws() -> None:
             {"dynamodb", "sns"},
             111,
         ),
-            111,
-        ),
         ("tidegate.handlers.api", (*MODELS, *FUNCTIONS), {"dynamodb"}, 246),
     ],
 )
