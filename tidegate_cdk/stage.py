@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import CfnOutput, Stack
+from aws_cdk import CfnOutput
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
@@ -118,7 +118,7 @@ class Stage(Construct):
         tracing = None
         if config.tracing == "on":
             tracing = sns.TracingConfig.ACTIVE
-            let_topics_trace(Stack.of(self))
+            let_topics_trace(self)
         first = sns.Topic(self, "Events", enforce_ssl=True, master_key=key, tracing_config=tracing)
         if shards == 1:
             return [first]

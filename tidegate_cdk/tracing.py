@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from aws_cdk import Stack
 from aws_cdk import aws_xray as xray
+from constructs import Construct
 
 
-def let_topics_trace(stack: Stack) -> None:
+def let_topics_trace(scope: Construct) -> None:
     """Let SNS send segments for the topics of a stack, and of those that are nested in it.
 
     See https://docs.aws.amazon.com/sns/latest/dg/sns-active-tracing.html. An account may have five
     such policies in a region.
 
     Args:
-        stack: the stage's stack, with whose name CloudFormation begins the names of its topics.
+        scope: the stage; CloudFormation begins the names of its topics with that of its stack.
     """
+    stack = Stack.of(scope)
     topics = stack.format_arn(service="sns", resource=f"{stack.stack_name}-*")
     xray.CfnResourcePolicy(
-        stack,
+        scope,
         "TopicsTrace",
         policy_name=f"{stack.stack_name}-topics",
         policy_document=stack.to_json_string(
