@@ -30,6 +30,9 @@ HANDLERS = {
     "worker": (Worker,),
 }
 SCHEDULES = "arn:AWS::Partition:scheduler:AWS::Region:AWS::AccountId:schedule/SchedulesGroup/*"
+QUEUE_NAMES = (
+    "arn:AWS::Partition:ssm:AWS::Region:AWS::AccountId:parameter/tidegate/Tidegate-dev/queues"
+)
 
 # By handler and resource, the actions of IAM that its calls need.
 Calls = dict[str, dict[str, set[str]]]
@@ -117,4 +120,4 @@ def _resources(service: str, params: Mapping[str, Any]) -> list[str]:
         if name.endswith("-dead"):
             return ["FunctionDeadLetters"]
         return ["WaitsQueue" if name.endswith("-matcher") else "FunctionQueue"]
-    return [SCHEDULES]
+    return [QUEUE_NAMES if service == "ssm" else SCHEDULES]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
 
 _CONFIG = Config(
     connect_timeout=1,
@@ -76,6 +77,8 @@ def client(service: Literal["scheduler"]) -> EventBridgeSchedulerClient: ...
 def client(service: Literal["sns"]) -> SNSClient: ...
 @overload
 def client(service: Literal["sqs"]) -> SQSClient: ...
+@overload
+def client(service: Literal["ssm"]) -> SSMClient: ...
 def client(service: Any) -> Any:
     """The process's client of a service; each costs about 0.1 s to make, so it is made once."""
     found = _clients.get(service)

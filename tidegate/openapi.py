@@ -41,6 +41,7 @@ _TAGS = {
     "Functions": "What is registered, and how it fares.",
     "Replays": "Jobs that start all failed runs of a function in a time again.",
     "Cancellations": "Jobs that cancel all runs of a function in a time.",
+    "Dead letters": "Messages that were given up on, and jobs that put them back, or delete them.",
     "Keys": "Who may send and look, and the environments of branch keys.",
     "Description": "This document.",
 }

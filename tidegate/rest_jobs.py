@@ -36,18 +36,19 @@ JobObject = TypedDict(
         "if": NotRequired[str],
         "event_name": NotRequired[str],
         "per_second": NotRequired[int],
+        "message_ids": NotRequired[list[str]],
         "note": NotRequired[str],
     },
 )
-JobObject.__doc__ = """What is done to all runs, or events, of a function in a time; its progress.
+JobObject.__doc__ = """What is done to runs, events or dead letters of a function; its progress.
 
 Attributes:
-    run_statuses: the statuses of the runs that it is about; empty where it is about events.
-    found: how many runs, or events, it concerned so far.
-    done: how many of these it has started, or cancelled.
+    run_statuses: the statuses of the runs that it is about; empty where it is not about runs.
+    found: how many runs, events or letters it concerned so far.
+    done: how many of these it has started, cancelled, moved or deleted.
     skipped: with how many that could not be done.
-    app_id, if, event_name, per_second: as they were sent; absent otherwise.
-    note: why, of the latest run that was skipped; absent if none was.
+    app_id, if, event_name, per_second, message_ids: as they were sent; absent otherwise.
+    note: why, of the latest one that was skipped; absent if none was.
 """
 
 
@@ -148,6 +149,8 @@ def job_object(job: BulkJob) -> JobObject:
         shown["event_name"] = job.event_name
     if job.per_second is not None:
         shown["per_second"] = job.per_second
+    if job.message_ids:
+        shown["message_ids"] = list(job.message_ids)
     if job.note is not None:
         shown["note"] = job.note
     return shown

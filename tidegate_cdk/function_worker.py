@@ -13,6 +13,7 @@ from tidegate.settings import Settings
 from tidegate_cdk.alarms import Alarms
 from tidegate_cdk.config import Config
 from tidegate_cdk.cron_schedules import CronSchedules
+from tidegate_cdk.dead_letters import DeadLetterAccess, QueuePair
 from tidegate_cdk.handler_lambda import HandlerLambda
 from tidegate_cdk.permissions import Permissions
 from tidegate_cdk.queues import queues
@@ -44,6 +45,9 @@ _SETTINGS = (
 class FunctionWorker(Construct):
     """A function as the manifest describes it.
 
+    Attributes:
+        pair: its queues.
+
     Args:
         function: the function.
         config: the choices for the stage.
@@ -52,6 +56,7 @@ class FunctionWorker(Construct):
         permissions: what its role may do.
         alarms: makes those on its queues.
         matcher: the queue where it asks for looks at past events.
+        access: who reaches its dead letters.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class FunctionWorker(Construct):
         permissions: Permissions,
         alarms: Alarms,
         matcher: sqs.Queue,
+        access: DeadLetterAccess,
     ) -> None:
         super().__init__(scope, construct_id)
         self.queue, self.dead_letters = queues(
@@ -74,6 +80,8 @@ class FunctionWorker(Construct):
             max_receives=function.max_receive_count,
             key=permissions.key,
         )
+        self.pair = QueuePair(function.id, self.queue, self.dead_letters)
+        access.let(self.pair)
         topic = permissions.topics[function.shard]
         subscribe(self, topic, self.queue, self.dead_letters, function.filter_policy)
         permissions.schedules.may_send_to(self.queue, self.dead_letters)

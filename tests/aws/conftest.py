@@ -33,6 +33,8 @@ from tidegate.message import EventMessage, decode_message
 from tidegate.observer import NOBODY, Observer
 from tidegate.payload import PayloadStore
 from tidegate.probe import Probes
+from tidegate.queue_directory import QueueDirectory
+from tidegate.redrive import Redriver
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.run_store import RunStore
@@ -106,7 +108,14 @@ class Stage:
             self.runs,
             self.rerunner,
             self.canceller,
+            Redriver(self.directory, self.settings.default_env, wait_s=0),
             self.clock,
+        )
+
+    @property
+    def directory(self) -> QueueDirectory:
+        return QueueDirectory(
+            self.settings.queues_path, self.settings.matcher_queue_url, self.clock
         )
 
     @property

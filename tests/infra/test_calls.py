@@ -8,12 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from test_permissions import INGEST, MATCHER, REST_API, worker
+from test_permissions import BY_QUEUES, INGEST, MATCHER, REST_API, worker
 
 if TYPE_CHECKING:
     from tests.handler_calls import Calls
 
-ROLES = {"ingest": INGEST, "api": REST_API, "matcher": MATCHER, "worker": worker("Function")}
+
+def by_queues(role: str) -> dict[str, set[str]]:
+    return {f"Function{queue}": actions for queue, actions in BY_QUEUES[role].items()}
+
+
+ROLES = {
+    "ingest": INGEST,
+    "api": REST_API | by_queues("RestApiRole"),
+    "matcher": MATCHER | by_queues("WaitsMatcherRole"),
+    "worker": worker("Function"),
+}
 
 # What no handler calls, and why a role allows it all the same.
 WITHOUT_A_CALL = {

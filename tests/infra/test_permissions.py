@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.handler_calls import QUEUE_NAMES
+
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 INGEST = {
     "StorageKeys": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
@@ -41,6 +43,7 @@ REST_API = {
         "dynamodb:UpdateItem",
     },
     "WaitsQueue": {"sqs:SendMessage"},
+    QUEUE_NAMES: {"ssm:GetParametersByPath"},
     "Events": {"sns:Publish"},
     "StoragePayloads": {"s3:ListBucket"},
     "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
@@ -53,6 +56,7 @@ MATCHER = {
         "sqs:ReceiveMessage",
         "sqs:SendMessage",
     },
+    QUEUE_NAMES: {"ssm:GetParametersByPath"},
     "StorageWaits": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"},
     "StorageJobs": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
     "StorageEvents": {"dynamodb:GetItem", "dynamodb:Query"},
@@ -62,6 +66,16 @@ MATCHER = {
     "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
     "Events": {"sns:Publish"},
     "WaitsMatcherLogs": LOGS,
+}
+
+LOOKING = {"sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
+# What queues' own policies let roles do: hundreds of queues are too many for a role's policy.
+BY_QUEUES = {
+    "RestApiRole": {"DeadLetters": LOOKING},
+    "WaitsMatcherRole": {
+        "DeadLetters": LOOKING | {"sqs:DeleteMessage"},
+        "Queue": {"sqs:SendMessage"},
+    },
 }
 
 
@@ -152,6 +166,32 @@ def test_a_role_may_do_what_is_listed_and_no_more(template: dict[str, Any], role
         for resource in listed(statement["Resource"]):
             granted.setdefault(plain(resource), set()).update(listed(statement["Action"]))
     assert granted == ROLES[role]
+
+
+def test_queues_let_those_two_roles_reach_dead_letters_and_nobody_else(
+    template: dict[str, Any],
+) -> None:
+    granted: dict[str, dict[str, set[str]]] = {}
+    for resource in template["Resources"].values():
+        if resource["Type"] != "AWS::SQS::QueuePolicy":
+            continue
+        [queue] = resource["Properties"]["Queues"]
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
+            assert plain(statement["Resource"]) == plain(queue)
+            if statement["Effect"] == "Allow" and "AWS" in statement["Principal"]:
+                role = granted.setdefault(plain(statement["Principal"]["AWS"]), {})
+                role.setdefault(plain(queue), set()).update(listed(statement["Action"]))
+    functions = [f"Functionwarehouse{name}" for name in ("auditall", "count", "reserve")]
+    assert granted == {
+        role: {
+            f"{owner}{queue}": actions
+            for owner in [*functions, "Waits"]
+            for queue, actions in queues.items()
+            # The matcher's own role lets it send to its queue.
+            if (owner, queue) != ("Waits", "Queue")
+        }
+        for role, queues in BY_QUEUES.items()
+    }
 
 
 def test_there_are_no_other_roles(template: dict[str, Any]) -> None:

@@ -138,6 +138,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         dead_letter_url="https://sqs.us-east-1.amazonaws.com/123456789012/d",
         dead_letter_arn="arn:aws:sqs:us-east-1:123456789012:d",
         matcher_queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/m",
+        queues_path="/tidegate/t/queues",
         schedule_group="t",
         schedule_role_arn="arn:aws:iam::123456789012:role/t",
         stage="production",
@@ -202,9 +203,9 @@ def test_the_test_kit_loads_no_aws() -> None:
             "tidegate.handlers.matcher",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            111,
+            114,
         ),
-        ("tidegate.handlers.api", (*MODELS, *FUNCTIONS), {"dynamodb"}, 246),
+        ("tidegate.handlers.api", (*MODELS, *FUNCTIONS), {"dynamodb"}, 250),
     ],
 )
 def test_a_handler_loads_what_it_needs(

@@ -19,6 +19,8 @@ from tidegate.matcher import Matcher
 from tidegate.matcher_worker import MatcherWorker
 from tidegate.payload import PayloadStore
 from tidegate.probe import Probes
+from tidegate.queue_directory import QueueDirectory
+from tidegate.redrive import Redriver
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.run_store import RunStore
@@ -29,7 +31,15 @@ from tidegate.wake import Waker
 from tidegate.watching import Watching
 
 settings = Settings.read(
-    os.environ, "waits_table", "steps_table", "runs_table", "jobs_table", "topic_arns", "manifest"
+    os.environ,
+    "waits_table",
+    "steps_table",
+    "runs_table",
+    "jobs_table",
+    "matcher_queue_url",
+    "queues_path",
+    "topic_arns",
+    "manifest",
 )
 watching = Watching.of(settings, "matcher")
 clock = SystemClock()
@@ -46,6 +56,10 @@ jobs = JobWork(
     runs,
     Rerunner(RerunNotes(settings.runs_table), steps, events, bus, manifest, clock),
     Canceller(runs, events, bus),
+    Redriver(
+        QueueDirectory(settings.queues_path, settings.matcher_queue_url, clock),
+        settings.default_env,
+    ),
     clock,
 )
 matcher = Matcher(waker, StoredEvents(events), Probes(settings.jobs_table, clock).answer)

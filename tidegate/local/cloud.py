@@ -30,6 +30,7 @@ from tidegate.local import (
 )
 from tidegate.local.environment import environment
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
+from tidegate.local.queue_parameters import write_queue_parameters
 from tidegate.manifest import (
     BATCH_SIZE,
     MATCHER_FILTER,
@@ -43,12 +44,13 @@ from tidegate.manifest import (
     Table,
 )
 from tidegate.message import CronMessage
+from tidegate.queue_directory import MATCHER
 from tidegate.settings import Settings
 
 PREFIX = "tidegate"
 RETENTION_S = 14 * 86_400
 
-_SERVICES: tuple[Any, ...] = ("dynamodb", "s3", "scheduler", "sns", "sqs")
+_SERVICES: tuple[Any, ...] = ("dynamodb", "s3", "scheduler", "sns", "sqs", "ssm")
 
 # Whatever the developer's shell says, nothing here must reach a real account.
 _ENVIRONMENT = {
@@ -169,6 +171,9 @@ class Cloud:
                 if wired is not None and wired.function.shard != function.shard:
                     client("sns").unsubscribe(SubscriptionArn=wired.subscription_arn)
         self._schedule_crons()
+        urls = {one: (it.queue_url, it.dead_letter_url) for one, it in self.wiring.items()}
+        urls[MATCHER] = (self.matcher.queue_url, self.matcher.dead_letter_url)
+        write_queue_parameters(_QUEUES_PATH, urls)
         manifest.write(self.manifest_path)
 
     def ingest_environment(self) -> dict[str, str]:
@@ -182,8 +187,8 @@ class Cloud:
         """The environment variables of the api Lambda."""
         return self._settings().environment(
             "dedup_table", "events_table", "runs_table", "steps_table", "waits_table", "jobs_table",
-            "keys_table", "topic_arns", "bucket", "manifest", "matcher_queue_url", "auth",
-            "default_env", "max_request_bytes", "retention_days",
+            "keys_table", "topic_arns", "bucket", "manifest", "matcher_queue_url", "queues_path",
+            "auth", "default_env", "max_request_bytes", "retention_days",
         )  # fmt: skip
 
     def worker_environment(self, function_id: str) -> dict[str, str]:
@@ -199,7 +204,8 @@ class Cloud:
         """The environment variables of the matcher Lambda."""
         return self._settings().environment(
             "events_table", "runs_table", "steps_table", "waits_table", "jobs_table", "topic_arns",
-            "bucket", "manifest", "matcher_queue_url", "retention_days",
+            "bucket", "manifest", "matcher_queue_url", "queues_path", "default_env",
+            "retention_days",
         )  # fmt: skip
 
     def _settings(self, wiring: FunctionWiring | None = None) -> Settings:
@@ -216,6 +222,7 @@ class Cloud:
             topic_arns=self.topic_arns,
             bucket=_BUCKET,
             matcher_queue_url=self.matcher.queue_url,
+            queues_path=_QUEUES_PATH,
             manifest=str(self.manifest_path),
             auth="open",
             default_env=_ENV,
@@ -260,6 +267,7 @@ class Cloud:
 
 
 _BUCKET = f"{PREFIX}-payloads"
+_QUEUES_PATH = f"/{PREFIX}/queues"
 _ENV = "dev"
 _SCHEDULE_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-scheduler"
 _CRON_PREFIX = "cron-"
