@@ -157,22 +157,24 @@ def test_keys_of_two_environments(server: Server, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dead", "mark"), [([], "✓"), ([{"function_id": "a", "count": 2}, {"count": 1}], "✗")]
+    ("dead", "mark"), [([], "✓"), ([{"function_id": "a-b", "messages": 3}], "✗")]
 )
 @deployed
-def test_dead_letters_where_the_deployment_tells_of_them(
+def test_dead_letters_are_a_fault(
     server: Server, monkeypatch: pytest.MonkeyPatch, dead: list[Any], mark: str
 ) -> None:
     get = RestClient.get
     monkeypatch.setattr(
         RestClient,
         "get",
-        lambda self, path, *more: dead if path == "/v1/dead_letters" else get(self, path, *more),
+        lambda self, path, *more: (
+            dead if path == "/v1/dead_letter_queues" else get(self, path, *more)
+        ),
     )
     ran = server.run("doctor")
     assert line(ran, "dead letters")[0] == mark
     assert ran.code == (1 if dead else 0)
-    assert ("3 messages" in line(ran, "dead letters")) == bool(dead)
+    assert ("a-b 3" in line(ran, "dead letters")) == bool(dead)
 
 
 def test_what_the_server_cannot_tell_is_a_fault(
@@ -181,7 +183,7 @@ def test_what_the_server_cannot_tell_is_a_fault(
     get = RestClient.get
 
     def fails(self: RestClient, path: str, *more: Any) -> Any:
-        if path == "/v1/dead_letters":
+        if path == "/v1/dead_letter_queues":
             raise RestError("the queues did not answer", status=503)
         return get(self, path, *more)
 

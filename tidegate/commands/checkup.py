@@ -226,7 +226,7 @@ class Checkup:
         if not self._may_look:
             return Finding("dead letters", Verdict.SKIPPED, "it takes a signing key")
         try:
-            found = self.connection.api.get("/v1/dead_letters")
+            queues = self.connection.api.get("/v1/dead_letter_queues")
         except RestError as error:
             if error.status == 404:
                 return Finding(
@@ -236,13 +236,15 @@ class Checkup:
                     "the alarms `DeadLetters` do, with --stack",
                 )
             return Finding("dead letters", Verdict.FAILED, _said(error), _advice(error, "signing"))
-        count = _count(found)
-        if count:
+        found = {one["function_id"]: one["messages"] for one in queues if one["messages"]}
+        if found:
+            counts = ", ".join(f"{function} {count}" for function, count in found.items())
             return Finding(
                 "dead letters",
                 Verdict.FAILED,
-                f"{count} messages were given up on",
-                f"mend the cause, then send them back; {_OPERATIONS}#deadletters",
+                f"messages were given up on: {counts}",
+                "`tidegate dead-letters show FUNCTION` tells why; mend the cause, then "
+                "`tidegate dead-letters redrive FUNCTION --all`",
             )
         return Finding("dead letters", Verdict.OK, "none")
 
@@ -295,9 +297,3 @@ def _advice(error: RestError | SendEventsError, kind: str) -> str:
     if error.status is not None and error.status >= 500:
         return f"try again, and look at the Lambda's log; {_OPERATIONS}#servererrors"
     return ""
-
-
-def _count(found: Any) -> int:
-    """How many messages a list of dead letters stands for: queues have a `count` of them."""
-    items = found if isinstance(found, list) else found.get("items", ())
-    return sum(int(item.get("count", 1)) for item in items)

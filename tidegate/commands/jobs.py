@@ -1,4 +1,4 @@
-"""`tidegate jobs`: replays, of runs or events, and cancellations, which go on by themselves."""
+"""`tidegate jobs`: replays, cancellations and redrives, which go on by themselves."""
 
 from __future__ import annotations
 
@@ -16,14 +16,22 @@ from tidegate.commands.output import plain, status_text
 from tidegate.errors import RestError
 from tidegate.rest_client import path_of
 
-jobs = group("jobs", "Replays and cancellations: look them up, follow them, stop them.")
+jobs = group("jobs", "Replays, cancellations, redrives: look them up, follow them, stop them.")
 
 _PAUSE_S = 0.5
-_PATHS = ("/v1/replays", "/v1/event_replays", "/v1/cancellations")
+_PATHS = (
+    "/v1/replays",
+    "/v1/event_replays",
+    "/v1/cancellations",
+    "/v1/redrives",
+    "/v1/dead_letter_deletions",
+)
 _DOES = {
     "replay": ("Replaying", "runs run again"),
     "event_replay": ("Replaying events to", "events replayed"),
     "cancellation": ("Cancelling", "runs cancelled"),
+    "redrive": ("Putting back dead letters of", "dead letters put back"),
+    "dead_letter_deletion": ("Deleting dead letters of", "dead letters deleted"),
 }
 _COLUMNS = ("JOB", "KIND", "STATUS", "BEGAN", "FUNCTION", "FOUND", "DONE", "SKIPPED")
 
@@ -34,7 +42,7 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 @jobs.command("list")
 @connected
 def list_jobs(connection: Connection, limit: Limit = 20) -> None:
-    """List replays and cancellations, the newest first."""
+    """List replays, cancellations and redrives, the newest first."""
     found: list[Job] = []
     for path in _PATHS:
         for page in connection.api.pages(path, {}, limit):

@@ -1,0 +1,91 @@
+"""Dead letters from the command line, against the dev server and a deployment alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.commands.conftest import Commands, Ran, Server
+from tidegate.aws import client
+from tidegate.local.cloud import queue_name
+
+GREET = "shop-greet"
+NAMED = "name the messages, as `tidegate dead-letters show` has them, or say --all; not both"
+
+
+def bury(server: Server, *texts: str) -> None:
+    """Put messages into the dead-letter queue of a function."""
+    url = client("sqs").get_queue_url(QueueName=f"{queue_name(GREET)}-dead")["QueueUrl"]
+    for text in texts:
+        client("sqs").send_message(QueueUrl=url, MessageBody=text)
+    # SQS has the machine's time, and a job is about what was sent before it.
+    while server.run.clock.now_ms() <= sent_ms(url):
+        server.run.clock.sleep(86_400 if server.is_deployed else 0.01)
+
+
+def sent_ms(url: str) -> int:
+    names: Any = ["SentTimestamp"]
+    found = client("sqs").receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageSystemAttributeNames=names
+    )["Messages"]
+    return max(int(message["Attributes"]["SentTimestamp"]) for message in found)  # type: ignore[call-overload]
+
+
+def test_no_dead_letters_are_none(server: Server) -> None:
+    assert server.run("dead-letters") == Ran(0, "", "none\n")
+    assert server.run("dead-letters", "show", GREET) == Ran(0, "", "none\n")
+    found = server.run("dead-letters", "--json").json
+    assert {one["function_id"] for one in found} >= {GREET, "matcher"}
+
+
+def test_they_are_listed_shown_and_put_back(server: Server) -> None:
+    bury(server, "damaged", "damaged, too")
+    head, row = server.run("dead-letters").lines
+    assert (head.split(), row.split()) == (["FUNCTION", "MESSAGES"], [GREET, "2"])
+    shown = server.run("dead-letters", "show", GREET)
+    assert shown.lines[0].split() == ["MESSAGE", "SENT", "EVENT", "RUN", "STATUS", "REASON"]
+    letters = server.run("dead-letters", "show", GREET, "--json").json["dead_letters"]
+    assert sorted(letter["body"] for letter in letters) == ["damaged", "damaged, too"]
+    ran = server.run("dead-letters", "redrive", GREET, letters[0]["id"])
+    assert (ran.code, ran.err) == (0, "")
+    assert "Completed: 1 of 1 dead letters put back" in ran.out
+    job_id = ran.out.split()[0]
+    [listed] = server.run("jobs", "--json").json
+    assert (listed["id"], listed["kind"]) == (job_id, "redrive")
+    assert "Completed" in server.run("jobs", "show", job_id).out
+
+
+def test_they_are_deleted(server: Server) -> None:
+    bury(server, "damaged", "damaged, too")
+    ran = server.run("dead-letters", "delete", GREET, "--all")
+    assert "Completed: 2 of 2 dead letters deleted" in ran.out
+    assert server.run("dead-letters") == Ran(0, "", "none\n")
+
+
+def test_one_that_is_gone_is_told(server: Server) -> None:
+    ran = server.run("dead-letters", "redrive", GREET, "no-such-message")
+    assert "0 of 1 dead letters put back, 1 skipped (1 of the messages are not in" in ran.out
+
+
+@pytest.mark.parametrize("arguments", [(), ("m-1", "--all")])
+@pytest.mark.parametrize("command", ["redrive", "delete"])
+def test_which_ones_must_be_said(
+    offline: Commands, command: str, arguments: tuple[str, ...]
+) -> None:
+    ran = offline("dead-letters", command, GREET, *arguments)
+    assert (ran.code, ran.error) == (2, NAMED)
+
+
+def test_an_unknown_function_is_told(server: Server) -> None:
+    ran = server.run("dead-letters", "show", "shop-nope")
+    assert ran.code == 3
+    assert ran.error.startswith("Function not found: shop-nope; see ")
+
+
+def test_doctor_tells_of_them(server: Server) -> None:
+    bury(server, "damaged")
+    ran = server.run("doctor")
+    assert ran.code == 1
+    assert f"messages were given up on: {GREET} 1" in ran.out
+    assert "tidegate dead-letters redrive FUNCTION --all" in ran.out
