@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 
 from tests.commands.conftest import Commands, Ran, Server
+from tests.commands.test_server import eventually
 from tidegate.aws import client
+from tidegate.event import AcceptedEvent, event_body
+from tidegate.ids import random_ulid
 from tidegate.local.cloud import queue_name
+from tidegate.message import EventMessage
 
 GREET = "shop-greet"
 NAMED = "name the messages, as `tidegate dead-letters show` has them, or say --all; not both"
@@ -39,14 +43,23 @@ def test_no_dead_letters_are_none(server: Server) -> None:
     assert {one["function_id"] for one in found} >= {GREET, "matcher"}
 
 
+def hello(name: str) -> str:
+    """The message of an event that was never handled."""
+    ms = 1_790_000_000_000
+    event_id = random_ulid(ms)
+    body = event_body(name="app/hello", data={"name": name}, event_id=event_id, ts=ms)
+    return EventMessage.of(AcceptedEvent(event_id, "dev", "app/hello", ms, ms, body)).encode()
+
+
 def test_they_are_listed_shown_and_put_back(server: Server) -> None:
-    bury(server, "damaged", "damaged, too")
+    bury(server, hello("Ada"), hello("Grace"))
     head, row = server.run("dead-letters").lines
     assert (head.split(), row.split()) == (["FUNCTION", "MESSAGES"], [GREET, "2"])
     shown = server.run("dead-letters", "show", GREET)
     assert shown.lines[0].split() == ["MESSAGE", "SENT", "EVENT", "RUN", "STATUS", "REASON"]
     letters = server.run("dead-letters", "show", GREET, "--json").json["dead_letters"]
-    assert sorted(letter["body"] for letter in letters) == ["damaged", "damaged, too"]
+    assert [letter["event_name"] for letter in letters] == ["app/hello"] * 2
+    assert shown.lines[1].split()[0] in {letter["id"] for letter in letters}
     ran = server.run("dead-letters", "redrive", GREET, letters[0]["id"])
     assert (ran.code, ran.err) == (0, "")
     assert "Completed: 1 of 1 dead letters put back" in ran.out
@@ -54,6 +67,7 @@ def test_they_are_listed_shown_and_put_back(server: Server) -> None:
     [listed] = server.run("jobs", "--json").json
     assert (listed["id"], listed["kind"]) == (job_id, "redrive")
     assert "Completed" in server.run("jobs", "show", job_id).out
+    eventually(server.run.clock, lambda: server.run("runs", "--function", GREET, "--json").json)
 
 
 def test_they_are_deleted(server: Server) -> None:
@@ -80,7 +94,7 @@ def test_which_ones_must_be_said(
 def test_an_unknown_function_is_told(server: Server) -> None:
     ran = server.run("dead-letters", "show", "shop-nope")
     assert ran.code == 3
-    assert ran.error.startswith("Function not found: shop-nope; see ")
+    assert "Function not found: shop-nope; see GET /v1/dead_letter_queues" in ran.error
 
 
 def test_doctor_tells_of_them(server: Server) -> None:
