@@ -137,12 +137,10 @@ class Server:
     Attributes:
         run: runs a command against it.
         mended: the file whose presence mends the function `pay`.
-        is_deployed: whether it is production's handlers, whose clock is the tests'.
     """
 
     run: Commands
     mended: Path
-    is_deployed: bool = False
 
     def mend(self) -> None:
         self.mended.touch()
@@ -207,9 +205,7 @@ def _deployed(
     stop = _serve_http(HttpFront(ROUTES, lambda name: lambdas[name]), listener)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
-        yield Server(
-            Commands(capsys, DrivingClock(stage, deployed), before=("--url", url)), mended, True
-        )
+        yield Server(Commands(capsys, DrivingClock(stage, deployed), before=("--url", url)), mended)
     finally:
         stop()
         listener.close()
