@@ -204,10 +204,10 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def stage(dynamodb_url: str | None) -> Iterator[Stage]:
     """An empty stage."""
     registry.clear()
-    cloud = Cloud()
+    cloud = Cloud(dynamodb_url)
     cloud.start()
     cloud.provision(Manifest(functions=()))
     settings = Settings.read(cloud.ingest_environment() | cloud.api_environment())
