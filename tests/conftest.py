@@ -62,7 +62,11 @@ def dynamodb_url(request: pytest.FixtureRequest) -> str | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Have tests that are marked as `storage` run with their tables in each engine."""
+    """Have tests that are marked as `storage` run with their tables in each engine.
+
+    A mark with the name of an engine is for that one alone.
+    """
     marked = metafunc.definition.get_closest_marker("storage")
     if marked is not None and "dynamodb_url" in metafunc.fixturenames:
-        metafunc.parametrize("dynamodb_url", (MOTO, SERVER), indirect=True, scope="module")
+        engines = marked.args or (MOTO, SERVER)
+        metafunc.parametrize("dynamodb_url", engines, indirect=True, scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,9 +204,9 @@ class Stage:
         return [decode_message(record["body"]) for record in self.queued(function)]
 
 
-@pytest.fixture
-def stage(dynamodb_url: str | None) -> Iterator[Stage]:
-    """An empty stage."""
+@contextmanager
+def staged(dynamodb_url: str | None = None) -> Iterator[Stage]:
+    """An empty stage, whose tables are in moto or on a server."""
     registry.clear()
     cloud = Cloud(dynamodb_url)
     cloud.start()
@@ -218,6 +219,13 @@ def stage(dynamodb_url: str | None) -> Iterator[Stage]:
     logger.handlers[:], logger.level, logger.propagate = before
     cloud.stop()
     registry.clear()
+
+
+@pytest.fixture
+def stage(dynamodb_url: str | None) -> Iterator[Stage]:
+    """An empty stage."""
+    with staged(dynamodb_url) as stage:
+        yield stage
 
 
 def record_of(message: EventMessage, receives: int = 1) -> dict[str, Any]:

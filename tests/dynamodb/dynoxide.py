@@ -59,7 +59,7 @@ def _started() -> tuple[subprocess.Popen[str], str]:
     quiet = {name: value for name, value in os.environ.items() if name != "RUST_LOG"}
     for _ in range(_TRIES):
         port = _free_port()
-        command = [PROGRAM, "--host", "127.0.0.1", "--port", str(port)]
+        command = [str(PROGRAM), "--host", "127.0.0.1", "--port", str(port)]
         process = subprocess.Popen(command, env=quiet, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
         said = process.stderr.readline()

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from tests.aws.conftest import Stage
-from tests.clock import FakeClock
+from tests.aws.conftest import staged
 from tests.kit.backends import AwsBackend, Backend, MemoryBackend
-from tidegate import registry
-from tidegate.local.cloud import Cloud
-from tidegate.manifest import Manifest
-from tidegate.settings import Settings
-
-
-@contextmanager
-def _on_aws(dynamodb_url: str | None) -> Iterator[Backend]:
-    registry.clear()
-    cloud = Cloud(dynamodb_url)
-    cloud.start()
-    cloud.provision(Manifest(functions=()))
-    settings = Settings.read(cloud.ingest_environment() | cloud.api_environment())
-    yield AwsBackend(Stage(cloud, FakeClock(), settings))
-    cloud.stop()
-    registry.clear()
 
 
 @pytest.fixture(scope="module")
 def moto_backend() -> Iterator[Backend]:
-    with _on_aws(None) as backend:
-        yield backend
+    with staged() as stage:
+        yield AwsBackend(stage)
 
 
 @pytest.fixture(scope="module", params=["memory", "moto", "server"])
@@ -40,5 +22,5 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         yield MemoryBackend()
         return
     url = request.getfixturevalue("dynamodb_server") if request.param == "server" else None
-    with _on_aws(url) as backend:
-        yield backend
+    with staged(url) as stage:
+        yield AwsBackend(stage)
