@@ -28,7 +28,7 @@ lint: .stamps/test  ## ruff: style and format
 types: .stamps/test  ## mypy, strict
 	$(BIN)/mypy
 
-unit: .stamps/test .stamps/node .stamps/chromium  ## all tests
+unit: .stamps/test .stamps/node .stamps/chromium .stamps/dynoxide  ## all tests
 	$(BIN)/pytest
 
 synth: .stamps/test .stamps/node  ## the stack's template, in cdk.out
@@ -91,6 +91,10 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-header --no-
 # What tests the dashboard in a browser: without one these tests are skipped, but not in CI.
 .stamps/chromium: .stamps/test
 	@$(BIN)/python -m tests.browser.chromium && touch $@ || test "$(CI)" != true
+
+# What storage is tested on besides moto: without it these tests are skipped, but not in CI.
+.stamps/dynoxide: .stamps/test tests/dynamodb/dynoxide.py
+	@$(BIN)/python -m tests.dynamodb.dynoxide && touch $@ || test "$(CI)" != true
 
 clean:  ## remove everything that was installed or made
 	rm -rf .venv .stamps .build cdk.out dist node_modules

@@ -17,6 +17,7 @@ from tidegate.clock import Clock
 from tidegate.errors import NotFoundError
 
 KIND = "environment"
+MAX_ENV_LENGTH = 128
 # The role of the ingest Lambda may write under this prefix only, and so makes no keys.
 PREFIX = "environment#"
 
@@ -113,6 +114,9 @@ class Environments:
 
     def _update(self, name: str, expression: str, values: Mapping[str, Any]) -> Environment:
         more = {"ExpressionAttributeValues": values} if values else {}
+        # DynamoDB takes no key of any length.
+        if len(name) > MAX_ENV_LENGTH:
+            raise _none_of(name)
         try:
             answer: Any = client("dynamodb").update_item(
                 TableName=self.table,
@@ -124,10 +128,7 @@ class Environments:
             )
         except AWS_ERRORS as error:
             if isinstance(error, ClientError) and _is_there(error):
-                raise NotFoundError(
-                    f"no branch key has opened an environment {name!r}; one that a key was "
-                    "created for is closed by revoking the key"
-                ) from None
+                raise _none_of(name) from None
             raise unavailable("the environment could not be changed", error) from error
         return _environment_of(answer["Attributes"])
 
@@ -154,6 +155,13 @@ def items_of_kind(table: str, *kinds: str) -> Iterator[dict[str, Any]]:
             yield from page["Items"]
     except AWS_ERRORS as error:
         raise unavailable("the keys could not be read", error) from error
+
+
+def _none_of(name: str) -> NotFoundError:
+    return NotFoundError(
+        f"no branch key has opened an environment {name!r}; one that a key was created for is "
+        "closed by revoking the key"
+    )
 
 
 def _is_there(error: ClientError) -> bool:

@@ -92,19 +92,26 @@ class JobStore:
         if cursor is not None:
             condition += " AND sk < :cursor"
             values[":cursor"] = {"S": cursor}
-        try:
-            page = client("dynamodb").query(
-                TableName=self.table,
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=values,
-                ScanIndexForward=False,
-                ConsistentRead=True,
-                Limit=limit + 1,
-            )
-        except AWS_ERRORS as error:
-            raise unavailable("the jobs could not be read", error) from error
-        kept = [item for item in page["Items"] if not _is_over(item, now_ms)]
-        return [_job_of(item) for item in kept[:limit]], len(kept) > limit
+        kept: list[dict[str, Any]] = []
+        start: dict[str, Any] = {}
+        while True:
+            try:
+                page = client("dynamodb").query(
+                    TableName=self.table,
+                    KeyConditionExpression=condition,
+                    ExpressionAttributeValues=values,
+                    ScanIndexForward=False,
+                    ConsistentRead=True,
+                    Limit=limit + 1,
+                    **start,
+                )
+            except AWS_ERRORS as error:
+                raise unavailable("the jobs could not be read", error) from error
+            kept += [item for item in page["Items"] if not _is_over(item, now_ms)]
+            # A page has no more than a megabyte, and jobs may have long expressions.
+            if len(kept) > limit or not page.get("LastEvaluatedKey"):
+                return [_job_of(item) for item in kept[:limit]], len(kept) > limit
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def advance(self, job: BulkJob, page: Progress) -> BulkJob | None:
         """Note that a job has come further, and add to its counts; one that is stopped, too.

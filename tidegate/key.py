@@ -20,7 +20,7 @@ from pydantic_core import ValidationError
 
 from tidegate.aws import AWS_ERRORS, client, unavailable
 from tidegate.clock import Clock, day_of
-from tidegate.environments import Environments
+from tidegate.environments import MAX_ENV_LENGTH, Environments
 from tidegate.errors import ConfigurationError, RequestError
 from tidegate.event_pattern import matches
 from tidegate.settings import Settings
@@ -31,7 +31,6 @@ Kind = Literal["event", "signing"]
 
 CACHE_MS = 60_000
 _MAX_CACHED = 1_000
-MAX_ENV_LENGTH = 128
 _ENV = re.compile(rf"[!-~]{{1,{MAX_ENV_LENGTH}}}\Z")
 _SIGNING_PREFIX = re.compile(r"signkey-\w+-")
 _HEX_64 = re.compile(r"[0-9a-f]{64}\Z")

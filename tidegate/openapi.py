@@ -19,7 +19,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 # Whatever the API can do is declared by then.
 import tidegate.api
 import tidegate.rest_acting  # noqa: F401
-from tidegate.key import MAX_ENV_LENGTH
+from tidegate.environments import MAX_ENV_LENGTH
 from tidegate.openapi_examples import EXAMPLES
 from tidegate.rest_call import ErrorAnswer, Metadata, PageMetadata
 from tidegate.rest_document import DOCUMENT

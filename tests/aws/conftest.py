@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -212,11 +213,11 @@ class Stage:
         return [decode_message(record["body"]) for record in self.queued(function)]
 
 
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    """An empty stage."""
+@contextmanager
+def staged(dynamodb_url: str | None = None) -> Iterator[Stage]:
+    """An empty stage, whose tables are in moto or on a server."""
     registry.clear()
-    cloud = Cloud()
+    cloud = Cloud(dynamodb_url)
     cloud.start()
     cloud.provision(Manifest(functions=()))
     settings = Settings.read(cloud.ingest_environment() | cloud.api_environment())
@@ -227,6 +228,13 @@ def stage() -> Iterator[Stage]:
     logger.handlers[:], logger.level, logger.propagate = before
     cloud.stop()
     registry.clear()
+
+
+@pytest.fixture
+def stage(dynamodb_url: str | None) -> Iterator[Stage]:
+    """An empty stage."""
+    with staged(dynamodb_url) as stage:
+        yield stage
 
 
 def record_of(message: EventMessage, receives: int = 1) -> dict[str, Any]:

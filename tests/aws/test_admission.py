@@ -17,6 +17,8 @@ from tidegate.function import Function, make_function
 from tidegate.ids import Seed, ulid_ms
 from tidegate.trigger import TriggerEvent
 
+pytestmark = pytest.mark.storage
+
 SEED = Seed(1_743_130_137_367, bytes(10))
 
 

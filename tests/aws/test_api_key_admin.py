@@ -13,6 +13,8 @@ from tidegate.ids import is_ulid
 from tidegate.ingest import Ingest
 from tidegate.key import StoredKeys
 
+pytestmark = pytest.mark.storage
+
 
 class Admin:
     """Somebody with a signing key."""

@@ -13,6 +13,8 @@ from tidegate.ids import run_id_of
 from tidegate.key import StoredKeys
 from tidegate.run import Run, Status
 
+pytestmark = pytest.mark.storage
+
 
 @pytest.fixture
 def handler(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Handler:

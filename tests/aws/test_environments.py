@@ -15,6 +15,8 @@ from tidegate.errors import NotFoundError
 from tidegate.ingest import Ingest
 from tidegate.key import StoredKeys
 
+pytestmark = pytest.mark.storage
+
 
 @pytest.fixture
 def keys(stage: Stage) -> StoredKeys:

@@ -22,6 +22,8 @@ from tidegate.rest_call import rfc3339
 from tidegate.run import Run
 from tidegate.trigger import TriggerEvent
 
+pytestmark = pytest.mark.storage
+
 HOUR_MS = 3_600_000
 
 

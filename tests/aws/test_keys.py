@@ -13,6 +13,8 @@ from tidegate.aws import client
 from tidegate.errors import ConfigurationError, PlatformError, RequestError
 from tidegate.key import Key, OpenKeys, StoredKeys
 
+pytestmark = pytest.mark.storage
+
 
 @pytest.fixture
 def keys(stage: Stage) -> StoredKeys:

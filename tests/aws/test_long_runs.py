@@ -20,6 +20,8 @@ from tidegate.run import Status
 from tidegate.schedule import Delivery
 from tidegate.trigger import TriggerEvent
 
+pytestmark = pytest.mark.storage
+
 DAY = timedelta(days=1)
 DAY_MS = 86_400_000
 LARGE = {"text": "x" * 100_000}

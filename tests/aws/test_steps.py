@@ -35,6 +35,8 @@ from tidegate.run import Status
 from tidegate.step import StepId, StepState
 from tidegate.step_store import StepStore
 
+pytestmark = pytest.mark.storage
+
 
 class Ran:
     """Counts what ran, by name."""

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -66,6 +66,17 @@ _ENVIRONMENT = {
 }
 
 
+def _endpoint(dynamodb_url: str) -> dict[str, str | None]:
+    """The environment in which DynamoDB is at that address, and nothing else elsewhere."""
+    elsewhere = dict.fromkeys(f"AWS_ENDPOINT_URL_{service.upper()}" for service in _SERVICES)
+    return {
+        **elsewhere,
+        "AWS_ENDPOINT_URL": None,
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+    }
+
+
 @dataclass(frozen=True)
 class FunctionWiring:
     """How a function hangs on the topic.
@@ -110,6 +121,10 @@ class MatcherWiring:
 class Cloud:
     """A stage in memory; between `start` and `stop` every boto3 call of the process goes there.
 
+    Args:
+        dynamodb_url: a server of DynamoDB's API that is to have the tables; without one moto has
+            them. Of its tables, those of the stage are made and removed again.
+
     Attributes:
         wiring: by function id, how each provisioned function hangs on the topic of its shard.
         matcher: how the matcher hangs on the first topic.
@@ -117,8 +132,9 @@ class Cloud:
         manifest_path: the file that the Lambdas read the manifest from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dynamodb_url: str | None = None) -> None:
         self.wiring: dict[str, FunctionWiring] = {}
+        self._dynamodb_url = dynamodb_url
         self._undo = ExitStack()
 
     def start(self) -> None:
@@ -129,17 +145,22 @@ class Cloud:
         moto_gaps.install()
         moto_speed.install()
         self._undo.enter_context(environment(_ENVIRONMENT))
+        if self._dynamodb_url is not None:
+            self._undo.enter_context(environment(_endpoint(self._dynamodb_url)))
         self._undo.enter_context(mock_aws())
         # `tidegate.aws` keeps its clients; those of another AWS are of no use in this one.
         forget_clients()
         self._undo.callback(forget_clients)
         for service in _SERVICES:
-            moto_speed.leave_unsigned(client(service))
-            moto_shortcut.install(client(service))
+            if service != "dynamodb" or self._dynamodb_url is None:
+                moto_speed.leave_unsigned(client(service))
+                moto_shortcut.install(client(service))
         folder = self._undo.enter_context(TemporaryDirectory(prefix="tidegate-"))
         self.manifest_path = Path(folder) / "manifest.json"
         for table in TABLES:
             _create_table(table)
+            if self._dynamodb_url is not None:
+                self._undo.callback(_delete_table, table)
         self.topic_arns: tuple[str, ...] = (_create_topic(0),)
         self.matcher = _wire_matcher(self.topic_arns[0])
         client("s3").create_bucket(Bucket=_BUCKET)
@@ -385,6 +406,12 @@ def _create_table(table: Table) -> None:
         TableName=name,
         TimeToLiveSpecification={"Enabled": True, "AttributeName": TTL_ATTRIBUTE},
     )
+
+
+def _delete_table(table: Table) -> None:
+    dynamodb = client("dynamodb")
+    with suppress(dynamodb.exceptions.ResourceNotFoundException):
+        dynamodb.delete_table(TableName=_table_name(table))
 
 
 def _table_name(table: Table) -> str:
