@@ -145,7 +145,11 @@ class StoredKeys:
 
     def _stored(self, digest: str) -> Key | None:
         try:
-            found = client("dynamodb").get_item(TableName=self.table, Key={"pk": {"S": digest}})
+            # Consistently: what is read now is believed for a minute, and no longer than that after
+            # the key was revoked.
+            found = client("dynamodb").get_item(
+                TableName=self.table, Key={"pk": {"S": digest}}, ConsistentRead=True
+            )
         except AWS_ERRORS as error:
             raise unavailable("the keys could not be read", error) from error
         item = found.get("Item")
@@ -221,7 +225,8 @@ class StoredKeys:
             The secret; it is stored nowhere and cannot be shown again.
 
         Raises:
-            ConfigurationError: an environment or event name that cannot be.
+            ConfigurationError: an environment or event name that cannot be, or event names for a
+                signing key.
             PlatformError: DynamoDB did not take it.
         """
         # Only here: Lambdas look keys up and make none.
@@ -236,12 +241,14 @@ class StoredKeys:
             # One line, where pydantic's own text has four.
             fault = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
             raise ConfigurationError(f"event names: {fault}") from None
+        if kind == "signing" and names:
+            raise ConfigurationError("event names: they limit event keys alone")
         if kind == "event":
             secret = secrets.token_urlsafe(32)
         else:
             secret = f"signkey-{'branch' if branch else 'env'}-{secrets.token_hex(32)}"
         item: dict[str, Any] = {
-            "pk": {"S": _digests(kind, secret)[-1]},
+            "pk": {"S": stored_id(kind, secret)},
             "kind": {"S": kind},
             "env": {"S": env},
             "name": {"S": name},
@@ -256,6 +263,12 @@ class StoredKeys:
         except AWS_ERRORS as error:
             raise unavailable("the key could not be stored", error) from error
         return secret
+
+
+def stored_id(kind: Kind, secret: str) -> str:
+    """What the table knows the key by that was created with a secret; empty if none can have it."""
+    digests = _digests(kind, secret)
+    return digests[-1] if digests else ""
 
 
 def keys_of(settings: Settings, clock: Clock) -> Keys:

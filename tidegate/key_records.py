@@ -9,7 +9,7 @@ from typing import Any, get_args
 from tidegate.aws import AWS_ERRORS, client, unavailable
 from tidegate.environments import items_of_kind
 from tidegate.errors import ConfigurationError, NotFoundError
-from tidegate.key import Kind, StoredKeys
+from tidegate.key import Kind, StoredKeys, stored_id
 
 # Enough of a hash to tell the keys of a stage apart.
 _ID_LENGTH = 12
@@ -92,10 +92,8 @@ class KeyRecords:
             NotFoundError: there is none.
             PlatformError: DynamoDB did not answer.
         """
-        key = self.keys.find(kind, secret)
-        if key is None:
-            raise NotFoundError("no key has this secret")
-        return self.find(key.id)
+        # Not as one is looked up that opens something: that would count as its first use.
+        return self.find(stored_id(kind, secret))
 
     def revoke(self, key_id: str, env: str | None = None) -> KeyRecord:
         """Revoke a key: within 60 s it opens nothing. Doing it again changes nothing.

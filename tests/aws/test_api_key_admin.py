@@ -42,6 +42,8 @@ def test_a_created_key_is_shown_once_and_works(admin: Admin) -> None:
     assert answer.status == 201
     created = answer.data
     secret = created.pop("secret")
+    assert created["last_used"] is None, "to make it is not to use it"
+    assert created in admin.rest.get("/v1/keys").data
     assert (created["kind"], created["environment"], created["branch"]) == ("event", "prod", False)
     assert (created["name"], created["event_names"]) == ("shop", ["app/*"])
     assert admin.send(secret) == 200
@@ -108,7 +110,7 @@ def test_a_plain_key_touches_no_branch_key(admin: Admin) -> None:
         ({"kind": "other"}, "kind: "),
         ({"kind": "event", "names": ["a"]}, "unknown field 'names'"),
         ({"kind": "event", "event_names": ["*"]}, "can never match"),
-        ({"kind": "signing", "event_names": ["a"]}, "a signing key sends nothing"),
+        ({"kind": "signing", "event_names": ["a"]}, "they limit event keys alone"),
         ({"kind": "event", "name": "x" * 201}, "name: "),
     ],
 )

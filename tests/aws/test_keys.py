@@ -107,6 +107,8 @@ def test_a_key_in_use_is_read_once_a_minute(
         assert keys.find("event", secret)
         stage.clock.advance(seconds=1)
     assert len(reads) == 2
+    # A stale read would be believed for a minute more than a revoked key may work.
+    assert all(read["ConsistentRead"] for read in reads)
 
 
 def test_a_new_key_is_good_at_once(keys: StoredKeys, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,13 +137,14 @@ def test_many_keys_are_remembered_within_bounds(
         ({"env": "prod", "event_names": ["*"]}, "can never match"),
         ({"env": "prod", "event_names": ["a*b"]}, "can never match"),
         ({"env": "prod", "event_names": [""]}, "1 to 256 characters"),
+        ({"kind": "signing", "env": "prod", "event_names": ["a"]}, "they limit event keys alone"),
     ],
 )
 def test_a_key_that_cannot_work_is_not_made(
     stage: Stage, keys: StoredKeys, arguments: dict[str, Any], error: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=error.replace("*", r"\*")):
-        keys.create("event", **arguments)
+        keys.create(**{"kind": "event"} | arguments)
     assert stored(stage) == []
 
 
