@@ -24,7 +24,7 @@ class KeyRecord:
         kind: `event` or `signing`.
         env: the environment it belongs to.
         name: what people call it.
-        branch: whether it opens any environment that `x-inngest-env` names.
+        branch: whether it opens branch environments, too, which `x-inngest-env` names.
         event_names: what it may send; empty means everything.
         created_ms: when it was created, UTC ms.
         last_used_day: the day (UTC) on which it was last used, if it was.
