@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typing_extensions import TypedDict
 
 from tidegate.errors import RequestError
 from tidegate.ids import is_ulid
-from tidegate.key import Key
+
+if TYPE_CHECKING:
+    from tidegate.key import Key
 
 # Inngest's clients expect UUIDs here. We have one account and name environments by text.
 ZERO_UUID = "00000000-0000-0000-0000-000000000000"

@@ -99,6 +99,15 @@ def test_a_function_that_takes_too_long_is_told(server: Server) -> None:
     assert "is Running after 2 s" in line(ran, "function shop-rest")
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+def test_a_timeout_that_is_none_is_one_line(offline: Commands, seconds: str) -> None:
+    for command in (["doctor"], ["send", "a", "--wait"], ["functions", "invoke", "f", "--wait"]):
+        ran = offline("--url", "http://127.0.0.1:9", *command, "--timeout", seconds)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("tidegate: Invalid value for '--timeout': ")
+        assert len(ran.err.splitlines()) == 1
+
+
 def test_a_server_that_is_not_there(offline: Commands) -> None:
     ran = offline("--url", "http://127.0.0.1:9", "doctor")
     assert ran.code == 1
