@@ -381,6 +381,7 @@ class Engine:
         else:
             due_ms = now_ms + retry_delay_ms(run.attempt, self.jitter())
         due_ms = int(min(due_ms, self._lifetime.finish_ms(run)))
+        self._ending.patiently(run, lambda: self.steps.keep(run, journal.records(), due_ms))
         tried = replace(run.with_attempt(now_ms, error.failure), counted_ms=now_ms)
         release = partial(
             self.runs.release, tried, due_ms, attempt=run.attempt + 1, failure=error.failure
