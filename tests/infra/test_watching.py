@@ -216,8 +216,7 @@ def test_production_has_a_dashboard_that_finds_what_the_stack_has(
         assert "Tidegate production" in search or search.replace('\\"', '"') in counted
     found = re.compile(r'\{Tidegate,stage,function\} MetricName="(\w+)" stage="production"')
     shown = {found.fullmatch(search)[1] for search in counted}  # type: ignore[index]
-    # What is told apart of runs is a line more on the way; a cancelled run is no trouble.
-    assert shown == {*COUNTS, *TIMES} - {"RunsCancelled"}
+    assert shown == {*COUNTS, *TIMES}
 
 
 def test_a_stage_that_counts_nothing_has_no_graphs_of_it(tmp_path: Path) -> None:
