@@ -235,25 +235,29 @@ def _stack_output(stage: str, key: str) -> str:
 
     Raises:
         ConfigurationError: there is no such stack in this account and region.
+        ClientError: CloudFormation may not be asked.
     """
     import boto3
     from botocore.exceptions import ClientError
 
+    from tidegate.aws import error_code
     from tidegate.errors import ConfigurationError
 
     cloudformation = boto3.client("cloudformation")
-    missing: list[ClientError] = []
-    for name in (f"Tidegate-{stage}", stage):
+    names = (f"Tidegate-{stage}", stage)
+    for name in names:
         try:
             [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
-            missing.append(error)
+            # That of a stack that is not there, or of no possible name; credentials have others.
+            if error_code(error) != "ValidationError":
+                raise
             continue
         outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
         if key not in outputs:
             raise ConfigurationError(f"the stack {name} has no output {key!r}; deploy again")
         return str(outputs[key])
     raise ConfigurationError(
-        f"the stage {stage!r} is not deployed in {cloudformation.meta.region_name} "
-        f"of this account: {missing[0]}"
-    ) from missing[0]
+        f"the stage {stage!r} is not deployed in {cloudformation.meta.region_name} of this "
+        f"account: there is no stack {' or '.join(names)}"
+    )
