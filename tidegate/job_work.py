@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ class JobWork:
             PlatformError: it was not all done; repeating the call is safe.
         """
         until_ms = self.clock.now_ms() + self.slice_ms
+        most, started = job.per_second or math.inf, 0
         now: BulkJob | None = self.jobs.create(job)
         while now is not None and now.status == JobStatus.RUNNING:
             if now.cursor == AT_END:
@@ -85,12 +87,12 @@ class JobWork:
                 return
             before = now.found
             # None when the same message was delivered twice, and the other one is ahead.
-            now = self._page(now)
+            now = self._page(now, int(min(PAGE, most - started)))
             if now is None:
                 return
-            pause_s = _pause_s(job, now.found - before)
-            if pause_s or self.clock.now_ms() >= until_ms:
-                self.queue.ask(job, pause_s)
+            started += now.found - before
+            if started >= most or self.clock.now_ms() >= until_ms:
+                self.queue.ask(job, _pause_s(job, started))
                 return
 
     def _complete(self, job: BulkJob) -> None:
@@ -107,13 +109,13 @@ class JobWork:
             },
         )
 
-    def _page(self, job: BulkJob) -> BulkJob | None:
-        """Act on a page of runs, or events, and note it."""
+    def _page(self, job: BulkJob, limit: int) -> BulkJob | None:
+        """Act on a page of runs, or events, of which it has so many at the most, and note it."""
         span = Span.of(job.from_ms, job.until_ms - 1, job.cursor or None)
         if span is None:
             return self.jobs.advance(job, AT_END, found=0, done=0, note=None)
         if job.kind == JobKind.EVENT_REPLAY:
-            page = self._replayer.page(job, span, min(PAGE, job.per_second or PAGE))
+            page = self._replayer.page(job, span, limit)
         else:
             page = newest_items(self.runs.table, job.env, span, PAGE, _concerned(job))
         outcomes = concurrently(lambda item: self._outcome(job, item), page.items)
