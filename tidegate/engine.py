@@ -103,7 +103,7 @@ class Engine:
     @cached_property
     def _idempotency(self) -> Idempotency:
         stores = (self.dedup, self.runs, self.waiting)
-        return Idempotency(self.function, *stores, self.manifest, self.clock)
+        return Idempotency(self.function, *stores, self.manifest, self.clock, self.observer)
 
     def handle(self, message: Message, deadline_ms: int) -> None:
         """Do what is to be done about a message; when this returns, the message is done with.
@@ -381,6 +381,7 @@ class Engine:
         else:
             due_ms = now_ms + retry_delay_ms(run.attempt, self.jitter())
         due_ms = int(min(due_ms, self._lifetime.finish_ms(run)))
+        self._ending.patiently(run, lambda: self.steps.keep(run, journal.records(), due_ms))
         tried = replace(run.with_attempt(now_ms, error.failure), counted_ms=now_ms)
         release = partial(
             self.runs.release, tried, due_ms, attempt=run.attempt + 1, failure=error.failure

@@ -21,6 +21,7 @@ from tidegate.expression import ExpressionError
 from tidegate.function import Function
 from tidegate.ids import run_id_of
 from tidegate.manifest import Manifest
+from tidegate.observer import Observer
 from tidegate.run import Failure
 from tidegate.stores import Dedup, Runs
 from tidegate.waiting import Waiting
@@ -39,6 +40,7 @@ class Idempotency:
         waiting: tells the caller of an invoked run that it does not start.
         manifest: has the expression, read already.
         clock: the time.
+        observer: is told of events that start nothing.
     """
 
     function: Function
@@ -47,6 +49,7 @@ class Idempotency:
     waiting: Waiting
     manifest: Manifest
     clock: Clock
+    observer: Observer
 
     def admits(self, event: AcceptedEvent) -> bool:
         """Whether an event may start its run, or has started it already.
@@ -108,6 +111,7 @@ class Idempotency:
                 "first_event_id": first_id,
             },
         )
+        self.observer.events_duplicate(1)
         message = (
             f"function {function_id!r} did not start: in the last 24 hours event {first_id} "
             "started it with the same idempotency key"

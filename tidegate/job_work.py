@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -81,19 +82,22 @@ class JobWork:
             PlatformError: it was not all done; repeating the call is safe.
         """
         until_ms = self.clock.now_ms() + self.slice_ms
+        most, started = job.per_second or math.inf, 0
         now: BulkJob | None = self.jobs.create(job)
         while now is not None and now.status == JobStatus.RUNNING:
             if now.cursor == AT_END:
                 self._complete(now)
                 return
-            page = self.redriver.page(now) if job.kind in OF_DEAD_LETTERS else self._page(now)
+            limit = int(min(PAGE, most - started))
+            work = self.redriver.page if job.kind in OF_DEAD_LETTERS else self._page
+            page = work(now, limit)
             # None when the same message was delivered twice, and the other one is ahead.
             now = self.jobs.advance(now, page)
             if now is None:
                 return
-            pause_s = max(_pause_s(job, page.found), page.pause_s)
-            if pause_s or self.clock.now_ms() >= until_ms:
-                self.queue.ask(job, pause_s)
+            started += page.found
+            if page.pause_s or started >= most or self.clock.now_ms() >= until_ms:
+                self.queue.ask(job, max(_pause_s(job, started), page.pause_s))
                 return
 
     def _complete(self, job: BulkJob) -> None:
@@ -110,13 +114,13 @@ class JobWork:
             },
         )
 
-    def _page(self, job: BulkJob) -> Progress:
-        """Act on a page of runs, or events."""
+    def _page(self, job: BulkJob, limit: int) -> Progress:
+        """Act on a page of runs, or events, of which it has so many at the most."""
         span = Span.of(job.from_ms, job.until_ms - 1, job.cursor or None)
         if span is None:
             return Progress(AT_END)
         if job.kind == JobKind.EVENT_REPLAY:
-            page = self._replayer.page(job, span, min(PAGE, job.per_second or PAGE))
+            page = self._replayer.page(job, span, limit)
         else:
             page = newest_items(self.runs.table, job.env, span, PAGE, _concerned(job))
         outcomes = concurrently(lambda item: self._outcome(job, item), page.items)

@@ -42,23 +42,30 @@ TABLES = (
 )
 TTL_ATTRIBUTE = "expires_at"
 
-# The folders of the bucket.
+# The folders of the bucket, for what is needed within a day of its writing,
 EVENTS = "events"
-DELAYED = "delayed"
+OUTPUTS = "outputs"
 RUNS = "runs"
-STEPS = "steps"
+# and for what may be needed so many days later: events of delayed runs, steps of sleeping ones.
+LATER = {"week": 7, "month": 31, "quarter": 92, "year": 366}
+DELAYED = "delayed"
+# Where an earlier version kept the outputs of steps. Runs that sleep still have some there.
+_STEPS = "steps"
 
 
 def bucket_lifecycle_days(retention_days: int) -> dict[str, int]:
     """After how many days the objects of each folder of the bucket are deleted.
 
-    Large events that start their runs later than the retention must still be there then.
+    None is deleted before the item that leads to it expires. S3 counts from the writing on.
     """
+    later = {folder: days + retention_days for folder, days in LATER.items()}
     return {
-        EVENTS: retention_days,
+        EVENTS: 1 + retention_days,
+        OUTPUTS: 1 + retention_days,
         RUNS: retention_days,
-        STEPS: 366 + retention_days,
-        DELAYED: 3_650,
+        **later,
+        DELAYED: 3_650 + retention_days,
+        _STEPS: 366 + retention_days,
     }
 
 

@@ -14,8 +14,7 @@ from tidegate.bulk_job import AT_END, BulkJob, JobKind, Progress
 from tidegate.dead_letters import DeadLetter, DeadLetterQueue, Subject
 from tidegate.queue_directory import QueueDirectory
 
-# How many letters are acted on between two notes of progress, and how many are looked at for it.
-PAGE = 50
+# How many letters that it leaves alone a page looks at.
 _LOOKED_AT = 500
 # For how long nobody else sees what a job has left alone, unless it ends before, in seconds.
 _HIDDEN_S = 120
@@ -47,8 +46,8 @@ class Redriver:
     default_env: str
     wait_s: int = 1
 
-    def page(self, job: BulkJob) -> Progress:
-        """Act on some letters.
+    def page(self, job: BulkJob, limit: int) -> Progress:
+        """Act on some letters, so many at the most.
 
         Raises:
             PlatformError: it was not all done; repeating the call is safe.
@@ -57,7 +56,7 @@ class Redriver:
         if queues is None:
             return Progress(AT_END, note=f"function {job.function_id!r} has no queues any more")
         queue = DeadLetterQueue(queues)
-        hand = self._take(job, queue)
+        hand = self._take(job, queue, limit)
         faults = concurrently(lambda letter: _act(job, queue, letter), hand.wanted)
         kept = [letter for letter, fault in zip(hand.wanted, faults, strict=True) if fault]
         found, done = len(hand.wanted), len(hand.wanted) - len(kept)
@@ -71,9 +70,8 @@ class Redriver:
             note = f"{missing} of the messages are not in the dead-letter queue"
         return Progress(AT_END, found + missing, done, note)
 
-    def _take(self, job: BulkJob, queue: DeadLetterQueue) -> _Hand:
+    def _take(self, job: BulkJob, queue: DeadLetterQueue, limit: int) -> _Hand:
         hand = _Hand()
-        limit = min(PAGE, job.per_second or PAGE)
         while len(hand.wanted) < limit and len(hand.others) < _LOOKED_AT:
             left = limit - len(hand.wanted)
             letters = queue.receive(left, hidden_s=_HIDDEN_S, wait_s=self.wait_s)

@@ -10,7 +10,7 @@ from tidegate.environments import Environments
 from tidegate.event_store import EventStore
 from tidegate.invoking import Invoker
 from tidegate.job_store import JobQueue, JobStore
-from tidegate.key import StoredKeys
+from tidegate.key import StoredKeys, keys_of
 from tidegate.key_records import KeyRecords
 from tidegate.manifest import Manifest
 from tidegate.observer import Observer
@@ -67,7 +67,7 @@ def acting_routes(
     waits = WaitStore(settings.waits_table)
     admission = Admission(DedupTable(settings.dedup_table), events, bus, waits, clock, observer)
     return routes_of(
-        SendingEndpoints(admission),
+        SendingEndpoints(admission, keys_of(settings, clock)),
         ProbeEndpoints(EventEndpoints(events), Probes(settings.jobs_table, clock)),
         KeyEndpoints(KeyRecords(StoredKeys(settings.keys_table, clock))),
         EnvironmentEndpoints(Environments(settings.keys_table, clock)),

@@ -43,11 +43,12 @@ def add_functions(
         config: the choices for the stage.
         settings: where the stage's resources are.
         permissions: what the workers' roles may do.
-        alarms: makes those on their queues.
+        alarms: makes those on them and their queues.
         matcher: the queue where workers ask for looks at past events.
         access: who reaches dead letters.
     """
     code = lambda_code(manifest, config)
+    alarms = alarms.beside(scope)
     return [
         FunctionWorker(
             scope,

@@ -54,7 +54,7 @@ class FunctionWorker(Construct):
         code: the asset that all Lambdas share.
         settings: where the stage's resources are.
         permissions: what its role may do.
-        alarms: makes those on its queues.
+        alarms: makes those on it and its queues.
         matcher: the queue where it asks for looks at past events.
         access: who reaches its dead letters.
     """
@@ -120,8 +120,7 @@ class FunctionWorker(Construct):
             max_concurrency=MAX_CONCURRENCY,
             report_batch_item_failures=True,
         )
-        alarms.of_lambda(self, name=function.id, function=worker.function)
-        alarms.of_runs(self, function_id=function.id)
+        alarms.of_function(function.id, worker.function)
         alarms.of_queue(
             self,
             name=function.id,

@@ -109,7 +109,7 @@ class Stage(Construct):
             "Url": (api.url, "Where events are sent"),
             "KeysTable": (settings.keys_table, "Event and signing keys"),
             "FirstKey": (
-                f"tidegate keys create --stage {config.stage}",
+                f"tidegate keys create --stage {_known_as(stack, config)}",
                 "Prints a first event key; nothing is let in without one",
             ),
             "Bucket": (settings.bucket, "Payloads of large events"),
@@ -157,6 +157,11 @@ class Stage(Construct):
             permissions=permissions.ingest(),
             key=permissions.key,
         ).function
+
+
+def _known_as(stack: Stack, config: Config) -> str:
+    """By which name `tidegate keys` finds this stage, and no other one that is called the same."""
+    return config.stage if stack.stack_name == f"Tidegate-{config.stage}" else stack.stack_name
 
 
 def _settings(

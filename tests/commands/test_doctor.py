@@ -91,12 +91,37 @@ def test_a_function_is_run_where_one_is_named(
     [found] = [one for one in ran.lines if "function" in one.partition(":")[0]]
     assert found.startswith(said)
     assert ("tidegate runs show" in found) == (function == "shop-pay")
+    assert ("`tidegate functions` lists" in found) == (function == "shop-none")
 
 
 def test_a_function_that_takes_too_long_is_told(server: Server) -> None:
     ran = server.run("doctor", "--function", "shop-rest", "--timeout", "2")
     assert ran.code == 1
     assert "is Running after 2 s" in line(ran, "function shop-rest")
+
+
+@pytest.mark.parametrize("status", [None, 400, 401, 403, 429, 503])
+def test_of_whatever_fails_it_says_what_to_do(
+    server: Server, monkeypatch: pytest.MonkeyPatch, status: int | None
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise RestError("it does not work", status=status)
+
+    monkeypatch.setattr(RestClient, "get", fails)
+    ran = server.run("doctor", "--json")
+    checks = json.loads(ran.out)["checks"]
+    failed = [one for one in checks if one["verdict"] == "failed"]
+    assert [one["check"] for one in failed] == ["signing key"]
+    assert failed[0]["advice"]
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+def test_a_timeout_that_is_none_is_one_line(offline: Commands, seconds: str) -> None:
+    for command in (["doctor"], ["send", "a", "--wait"], ["functions", "invoke", "f", "--wait"]):
+        ran = offline("--url", "http://127.0.0.1:9", *command, "--timeout", seconds)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("tidegate: Invalid value for '--timeout': ")
+        assert len(ran.err.splitlines()) == 1
 
 
 def test_a_server_that_is_not_there(offline: Commands) -> None:

@@ -44,10 +44,15 @@ def test_the_bucket_is_private_and_forgets(dev: Template) -> None:
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     rules = bucket["LifecycleConfiguration"]["Rules"]
     assert {(r["Prefix"], r["ExpirationInDays"], r["Status"]) for r in rules} == {
-        ("events/", 7, "Enabled"),
+        ("events/", 1 + 7, "Enabled"),
+        ("outputs/", 1 + 7, "Enabled"),
         ("runs/", 7, "Enabled"),
+        ("week/", 7 + 7, "Enabled"),
+        ("month/", 31 + 7, "Enabled"),
+        ("quarter/", 92 + 7, "Enabled"),
+        ("year/", 366 + 7, "Enabled"),
+        ("delayed/", 3650 + 7, "Enabled"),
         ("steps/", 366 + 7, "Enabled"),
-        ("delayed/", 3650, "Enabled"),
     }
 
 

@@ -208,7 +208,10 @@ class Checkup:
             ]
             took_ms = self._until(ended)
         except RestError as error:
-            return Finding(check, Verdict.FAILED, _said(error), _advice(error, "signing"))
+            advice = _advice(error, "signing")
+            if error.status == 404:
+                advice = "`tidegate functions` lists those that are there"
+            return Finding(check, Verdict.FAILED, _said(error), advice)
         if took_ms is None:
             return Finding(
                 check,
@@ -294,6 +297,10 @@ def _advice(error: RestError | SendEventsError, kind: str) -> str:
             f"set TIDEGATE_{kind.upper()}_KEY to one of its keys, and --env if that is a branch "
             f"key's; `tidegate keys create --stage … --kind {kind}` makes one"
         )
-    if error.status is not None and error.status >= 500:
+    if error.status is None:
+        return "try again; it was reachable a moment ago"
+    if error.status == 429:
+        return "try again; more requests come than `requests_per_second` lets through"
+    if error.status >= 500:
         return f"try again, and look at the Lambda's log; {_OPERATIONS}#servererrors"
-    return ""
+    return "see docs/rest-api.md; is the deployment as new as this command?"

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.commands.arguments import From, Until, read_json, seconds_ms
+from tidegate.commands.arguments import From, Timeout, Until, read_json, seconds_ms
 from tidegate.commands.completion import function_ids
 from tidegate.commands.connection import Connection, connected
 from tidegate.commands.groups import group
 from tidegate.commands.moment import duration, moment_text
 from tidegate.commands.output import json_text
-from tidegate.commands.runs import Timeout, Wait, finish
+from tidegate.commands.runs import Wait, finish
 from tidegate.rest_client import path_of
 
 functions = group("functions", "Look up functions, and start one.")

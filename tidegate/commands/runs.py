@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.commands.arguments import All, From, Limit, Until, seconds_ms
+from tidegate.commands.arguments import All, From, Limit, Timeout, Until, seconds_ms
 from tidegate.commands.bulk import cancel_all, replay
 from tidegate.commands.completion import event_names, function_ids, statuses
 from tidegate.commands.connection import Connection, connected
@@ -52,10 +52,6 @@ Status = Annotated[
 Wait = Annotated[
     bool, typer.Option("--wait", help="Wait for it to end; exit 1 unless it completes.")
 ]
-Timeout = Annotated[
-    float | None, typer.Option(min=0, metavar="SECONDS", help="Wait no longer than this.")
-]
-
 runs.command("replay")(replay)
 
 
