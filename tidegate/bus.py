@@ -79,7 +79,7 @@ class Bus:
             PlatformError: it could not be published.
         """
         alone = {"name": ("String", alone_name(function_id)), "env": ("String", message.event.env)}
-        function = self.manifest.function(function_id)
+        function = self.manifest.deployed_function(function_id)
         topic_arn = self._topic(function.shard if function else FIRST_SHARD)
         self._publish_batch((topic_arn, [_entry("0", message, alone)[0]]))
 

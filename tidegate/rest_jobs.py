@@ -10,7 +10,6 @@ from typing_extensions import TypedDict
 from tidegate.bulk_job import BulkJob, JobKind, JobStatus
 from tidegate.errors import RequestError
 from tidegate.job_store import JobQueue, JobStore
-from tidegate.manifest import FunctionManifest, Manifest
 from tidegate.rest_call import Call, Result, Time, rfc3339
 from tidegate.rest_operation import Ulid
 from tidegate.rest_query import PageQuery, parse_query
@@ -110,18 +109,6 @@ def past_time(from_ms: int, until_ms: int | None, now_ms: int) -> tuple[int, int
     if from_ms >= until_ms:
         raise RequestError(400, "from must be earlier than until, and than now")
     return from_ms, until_ms
-
-
-def replayed_function(manifest: Manifest, function_id: str) -> FunctionManifest:
-    """The function that a replay is about.
-
-    Raises:
-        RequestError: 404, there is none.
-    """
-    function = manifest.function(function_id)
-    if function is None:
-        raise RequestError(404, f"Function not found: {function_id}; see /v1/functions")
-    return function
 
 
 def job_object(job: BulkJob) -> JobObject:

@@ -90,7 +90,7 @@ class FunctionWorker(Construct):
             self,
             "Worker",
             handler="worker",
-            description=f"Runs {function.id}"[:256],
+            description=f"{'Ends' if function.is_removed else 'Runs'} {function.id}"[:256],
             # A function's message may go through its queue as often as it sleeps, or is retried, or
             # sends its own event; Lambda would stop it after 16 times.
             recursive_loop=lambda_.RecursiveLoop.ALLOW,
@@ -113,7 +113,8 @@ class FunctionWorker(Construct):
             report_batch_item_failures=True,
         )
         alarms.of_lambda(self, name=function.id, function=worker.function)
-        alarms.of_runs(self, function_id=function.id)
+        if not function.is_removed:
+            alarms.of_runs(self, function_id=function.id)
         alarms.of_queue(
             self,
             name=function.id,

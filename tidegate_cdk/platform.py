@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from aws_cdk import Stack
+from aws_cdk import Annotations, Stack
 from constructs import Construct
 
 from tidegate.errors import ConfigurationError
@@ -110,4 +110,11 @@ class EventPlatform(Stage):
         config = Config.read(Context(scope.node.try_get_context, parameters))
         manifest = config.manifest()
         placed = stacks.update(Path(config.placement), manifest)
+        manifest = manifest.keeping(placed, timeout_s=config.function_timeout)
         super().__init__(scope, construct_id, config=config, manifest=manifest, placed=placed)
+        for function in manifest.removed:
+            Annotations.of(self).add_info(
+                f"function {function.id} was removed. Its queue stays, so that its runs that wait "
+                f"are ended. `tidegate runs cancel --function {function.id}` ends them now; when "
+                f"none is left, delete its line from {config.placement}"
+            )

@@ -137,8 +137,8 @@ class Stage:
         return self.admission.admit(env, check_events(events), seed)
 
     def deploy(self, *functions: Function) -> None:
-        """Provision queues and subscriptions of functions."""
-        self.manifest = Manifest.of(functions)
+        """Provision queues and subscriptions of functions; what was there before is removed."""
+        self.manifest = Manifest.of(functions).keeping(self.cloud.wiring)
         self.cloud.provision(self.manifest)
 
     def worker(self, function: Function) -> Worker:

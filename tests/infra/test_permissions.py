@@ -106,9 +106,10 @@ ROLES = {
     "FunctionwarehouseauditallWorkerRole": worker("Functionwarehouseauditall"),
     "FunctionwarehousecountWorkerRole": worker("Functionwarehousecount"),
     "FunctionwarehousereserveWorkerRole": worker("Functionwarehousereserve"),
+    "FunctionwarehouserestockWorkerRole": worker("Functionwarehouserestock"),
     "SchedulesRole": {
         f"Functionwarehouse{function}{queue}": {"sqs:SendMessage"}
-        for function in ("auditall", "count", "reserve")
+        for function in ("auditall", "count", "reserve", "restock")
         for queue in ("Queue", "DeadLetters")
     },
 }
@@ -182,7 +183,7 @@ def test_the_schedule_role_is_passed_to_scheduler_only(template: dict[str, Any])
         for statement in of_role
         if "iam:PassRole" in listed(statement["Action"])
     ]
-    assert len(passing) == 3
+    assert len(passing) == 4
     for statement in passing:
         assert statement["Condition"] == {
             "StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}

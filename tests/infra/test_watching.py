@@ -94,9 +94,9 @@ def test_every_alarm_notifies_the_address_when_it_starts_and_ends(guarded: Guard
         if subscription["Properties"]["Protocol"] == "email"
     ]
     assert address["Endpoint"] == "on-call@example.com"
-    # Of the stage, of the queues of three functions and the matcher, of six Lambdas.
-    # And of the runs of three functions.
-    assert len(alarms) == 4 + 2 * 4 + 6 + 3
+    # Of the stage, of the queues of four functions and the matcher, of seven Lambdas.
+    # And of the runs of three functions: those of a removed one do not fail.
+    assert len(alarms) == 4 + 2 * 5 + 7 + 3
 
 
 def test_alarms_may_publish_to_their_topic(guarded: Guarded) -> None:
@@ -265,7 +265,7 @@ def test_workers_tell_x_ray_of_runs_where_a_stage_wants_it(guarded: Guarded) -> 
         for function in guarded.resources("AWS::Lambda::Function")
         if "TIDEGATE_FUNCTION" in (variables := function["Properties"]["Environment"]["Variables"])
     ]
-    assert told == ["on"] * 3
+    assert told == ["on"] * 4
 
 
 def joined(text: Any) -> str:

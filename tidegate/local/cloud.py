@@ -153,15 +153,15 @@ class Cloud:
         """Make what the manifest's functions need; as a deployment does, change what has changed.
 
         New functions get queues, a subscription and schedules, changed triggers change the filter
-        and the schedules, functions that are gone lose both. A queue stays with its messages, for
-        when its function comes back.
+        and the schedules, and functions that were removed keep what they need to end. What is not
+        in the manifest at all loses its subscription.
         """
         for function_id, before in list(self.wiring.items()):
-            if manifest.function(function_id) is None:
+            if manifest.deployed_function(function_id) is None:
                 client("sns").unsubscribe(SubscriptionArn=before.subscription_arn)
                 del self.wiring[function_id]
         self.topic_arns = tuple(_create_topic(shard) for shard in range(manifest.shards))
-        for function in manifest.functions:
+        for function in manifest.deployed:
             wired = self.wiring.get(function.id)
             if wired is None or wired.function != function:
                 self.wiring[function.id] = self._wire(function)
