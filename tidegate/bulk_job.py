@@ -27,6 +27,7 @@ class JobKind(StrEnum):
     REPLAY = "replay"
     EVENT_REPLAY = "event_replay"
     CANCELLATION = "cancellation"
+    RECOVERY = "recovery"
 
 
 class JobStatus(StrEnum):
@@ -35,6 +36,23 @@ class JobStatus(StrEnum):
     RUNNING = "Running"
     COMPLETED = "Completed"
     STOPPED = "Stopped"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a page of a job did.
+
+    Attributes:
+        cursor: where the job goes on; `AT_END` when it is over.
+        found: how many runs or events it concerned.
+        done: with how many of them it was done; the others are skipped.
+        note: why one was skipped, if one was.
+    """
+
+    cursor: str
+    found: int = 0
+    done: int = 0
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +76,7 @@ class BulkJob:
         ended_ms: when it was completed or stopped.
         cursor: the run, or event, behind which it goes on; empty at first, `AT_END` at the end.
         found: runs, or events, so far that it concerns.
-        done: those of them that it has started again, or cancelled.
+        done: those of them that it has started again, resumed, or cancelled.
         skipped: those with which that could not be done.
         note: why that was so with the last of these.
     """

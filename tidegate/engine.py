@@ -103,7 +103,7 @@ class Engine:
     @cached_property
     def _idempotency(self) -> Idempotency:
         stores = (self.dedup, self.runs, self.waiting)
-        return Idempotency(self.function, *stores, self.manifest, self.clock)
+        return Idempotency(self.function, *stores, self.manifest)
 
     def handle(self, message: Message, deadline_ms: int) -> None:
         """Do what is to be done about a message; when this returns, the message is done with.

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tidegate.aws import concurrently
-from tidegate.bulk_job import AT_END, BulkJob, JobKind, JobStatus
+from tidegate.bulk_job import AT_END, BulkJob, JobKind, JobStatus, Progress
 from tidegate.cancelling import Canceller
 from tidegate.clock import Clock
 from tidegate.encoding import decode
@@ -18,6 +18,7 @@ from tidegate.expression import ExpressionError
 from tidegate.ids import derived_ulid
 from tidegate.job_store import JobQueue, JobStore
 from tidegate.listing import Filter, Span, newest_items
+from tidegate.recovery import Recovery
 from tidegate.rerunning import Rerunner
 from tidegate.run import Rerun, Run
 from tidegate.run_store import RunStore
@@ -49,6 +50,7 @@ class JobWork:
         runs: the runs.
         rerunner: starts them again.
         canceller: cancels them.
+        recovery: has them go on whose messages may be lost.
         clock: the time.
         slice_ms: how long a slice goes on, at least one page.
     """
@@ -58,6 +60,7 @@ class JobWork:
     runs: RunStore
     rerunner: Rerunner
     canceller: Canceller
+    recovery: Recovery
     clock: Clock
     slice_ms: int = SLICE_MS
 
@@ -83,12 +86,12 @@ class JobWork:
             if now.cursor == AT_END:
                 self._complete(now)
                 return
-            before = now.found
+            page = self.recovery.page(now) if job.kind == JobKind.RECOVERY else self._page(now)
             # None when the same message was delivered twice, and the other one is ahead.
-            now = self._page(now)
+            now = self.jobs.advance(now, page)
             if now is None:
                 return
-            pause_s = _pause_s(job, now.found - before)
+            pause_s = _pause_s(job, page.found)
             if pause_s or self.clock.now_ms() >= until_ms:
                 self.queue.ask(job, pause_s)
                 return
@@ -107,11 +110,11 @@ class JobWork:
             },
         )
 
-    def _page(self, job: BulkJob) -> BulkJob | None:
-        """Act on a page of runs, or events, and note it."""
+    def _page(self, job: BulkJob) -> Progress:
+        """Act on a page of runs, or events."""
         span = Span.of(job.from_ms, job.until_ms - 1, job.cursor or None)
         if span is None:
-            return self.jobs.advance(job, AT_END, found=0, done=0, note=None)
+            return Progress(AT_END)
         if job.kind == JobKind.EVENT_REPLAY:
             page = self._replayer.page(job, span, min(PAGE, job.per_second or PAGE))
         else:
@@ -119,13 +122,8 @@ class JobWork:
         outcomes = concurrently(lambda item: self._outcome(job, item), page.items)
         faults = [fault for is_found, fault in outcomes if is_found and fault]
         found = sum(is_found for is_found, _ in outcomes)
-        return self.jobs.advance(
-            job,
-            page.next_cursor or AT_END,
-            found=found,
-            done=found - len(faults),
-            note=faults[-1] if faults else None,
-        )
+        note = faults[-1] if faults else None
+        return Progress(page.next_cursor or AT_END, found, found - len(faults), note)
 
     def _outcome(self, job: BulkJob, item: dict[str, Any]) -> tuple[bool, str | None]:
         """Whether the job concerns a run, or an event, and what kept it from being done."""

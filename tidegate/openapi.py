@@ -41,6 +41,7 @@ _TAGS = {
     "Functions": "What is registered, and how it fares.",
     "Replays": "Jobs that start all failed runs of a function in a time again.",
     "Cancellations": "Jobs that cancel all runs of a function in a time.",
+    "Recoveries": "Jobs that have runs go on whose messages may be lost.",
     "Keys": "Who may send and look, and the environments of branch keys.",
     "Description": "This document.",
 }

@@ -27,6 +27,7 @@ from tidegate.rest_jobs import Jobs
 from tidegate.rest_keys import KeyEndpoints
 from tidegate.rest_operation import routes_of
 from tidegate.rest_probes import ProbeEndpoints
+from tidegate.rest_recoveries import RecoveryEndpoints
 from tidegate.rest_replays import ReplayEndpoints
 from tidegate.rest_rerun import RerunEndpoints
 from tidegate.rest_send import SendingEndpoints
@@ -72,4 +73,5 @@ def acting_routes(
         ReplayEndpoints(jobs, manifest),
         EventReplayEndpoints(jobs, manifest),
         CancellationEndpoints(jobs, manifest),
+        RecoveryEndpoints(jobs, manifest),
     )

@@ -43,7 +43,7 @@ JobObject.__doc__ = """What is done to all runs, or events, of a function in a t
 Attributes:
     run_statuses: the statuses of the runs that it is about; empty where it is about events.
     found: how many runs, or events, it concerned so far.
-    done: how many of these it has started, or cancelled.
+    done: how many of these it has started, resumed, or cancelled.
     skipped: with how many that could not be done.
     app_id, if, event_name, per_second: as they were sent; absent otherwise.
     note: why, of the latest run that was skipped; absent if none was.

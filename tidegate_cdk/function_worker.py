@@ -70,6 +70,7 @@ class FunctionWorker(Construct):
         super().__init__(scope, construct_id)
         self.queue, self.dead_letters = queues(
             self,
+            config=config,
             visibility_timeout_s=function.visibility_timeout_s,
             max_receives=function.max_receive_count,
             key=permissions.key,

@@ -37,6 +37,7 @@ _SETTINGS = (
     "bucket",
     "manifest",
     "matcher_queue_url",
+    "schedule_group",
     "retention_days",
 )
 
@@ -69,6 +70,7 @@ class Matcher(Construct):
         self._permissions = permissions
         self.queue, dead_letters = queues(
             self,
+            config=config,
             visibility_timeout_s=MATCHER_VISIBILITY_TIMEOUT_S,
             max_receives=MATCHER_MAX_RECEIVES,
             key=permissions.key,

@@ -33,6 +33,7 @@ from tidegate.message import EventMessage, decode_message
 from tidegate.observer import NOBODY, Observer
 from tidegate.payload import PayloadStore
 from tidegate.probe import Probes
+from tidegate.recovery import Recovery
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.run_store import RunStore
@@ -106,6 +107,7 @@ class Stage:
             self.runs,
             self.rerunner,
             self.canceller,
+            Recovery(self.runs, self.store, self.bus, self.manifest, PREFIX, self.clock),
             self.clock,
         )
 

@@ -14,7 +14,7 @@ from tests.aws.deployed import Deployed, ProcessDied, bodies, dies, function_of,
 from tests.aws.rest import Rest, load_handler
 from tidegate import job_work
 from tidegate.aws import client
-from tidegate.bulk_job import JobKind, JobMessage
+from tidegate.bulk_job import JobKind, JobMessage, Progress
 from tidegate.context import ContextSync
 from tidegate.errors import NonRetriableError
 from tidegate.ids import Seed, run_id_of
@@ -445,9 +445,9 @@ def test_an_answer_that_was_lost_does_not_end_the_job(
     advance = stage.jobs.jobs.advance
     recorded = stage.jobs.jobs.get(ENV, JobKind.REPLAY, job["id"], stage.clock.ms)
     assert recorded is not None
-    first = advance(recorded, "x", found=1, done=1, note=None)
-    assert advance(recorded, "x", found=1, done=1, note=None) == first
-    assert advance(recorded, "y", found=1, done=1, note=None) is None
+    first = advance(recorded, Progress("x", 1, 1))
+    assert advance(recorded, Progress("x", 1, 1)) == first
+    assert advance(recorded, Progress("y", 1, 1)) is None
     assert shop.counts(job) == (1, 1, 0)
 
 

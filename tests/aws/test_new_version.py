@@ -64,21 +64,33 @@ def test_a_sleep_ends_when_it_was_to_end(stage: Stage) -> None:
 
 
 def test_what_is_waited_for_stays_what_it_was(stage: Stage) -> None:
-    def waits(name: str) -> Handler:
+    def waits(name: str, days: int) -> Handler:
         def handler(ctx: ContextSync) -> Any:
-            event = ctx.step.wait_for_event("answer", event=name, timeout=3 * DAY)
+            event = ctx.step.wait_for_event("answer", event=name, timeout=days * DAY)
             return event and event.name
 
         return handler
 
-    deployed, message = begun(stage, waits("app/old"))
-    now = changed(deployed, waits("app/new"))
+    deployed, message = begun(stage, waits("app/old", 3))
+    due_ms = deployed.run_of(message).due_ms
+    now = changed(deployed, waits("app/new", 30))
     stage.send({"name": "app/new"})
     settle(stage, now)
-    assert now.run_of(message).status == Status.RUNNING
+    assert now.run_of(message).due_ms == due_ms
     stage.send({"name": "app/old"})
     settle(stage, now)
     assert output(now, message) == "app/old"
+
+
+def test_a_wait_ends_when_it_was_to_end(stage: Stage) -> None:
+    def waits(days: int) -> Handler:
+        return lambda ctx: ctx.step.wait_for_event("b", event="app/b", timeout=days * DAY)
+
+    deployed, message = begun(stage, waits(3))
+    now = changed(deployed, waits(30))
+    stage.clock.advance(days=3)
+    now.handle_due()
+    assert output(now, message) is None
 
 
 def test_an_id_that_becomes_another_kind_of_step_fails_the_run(stage: Stage) -> None:

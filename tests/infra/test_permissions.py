@@ -61,6 +61,9 @@ MATCHER = {
     "StoragePayloads": {"s3:ListBucket"},
     "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
     "Events": {"sns:Publish"},
+    "arn:AWS::Partition:scheduler:AWS::Region:AWS::AccountId:schedule/SchedulesGroup/*": {
+        "scheduler:GetSchedule"
+    },
     "WaitsMatcherLogs": LOGS,
 }
 

@@ -313,6 +313,7 @@ def test_the_matcher_is_told_where_things_are(dev: Template) -> None:
         "TIDEGATE_METRICS": "on",
         "TIDEGATE_RETENTION_DAYS": "7",
         "TIDEGATE_RUNS_TABLE": "StorageRuns",
+        "TIDEGATE_SCHEDULE_GROUP": "SchedulesGroup",
         "TIDEGATE_STAGE": "dev",
         "TIDEGATE_STEPS_TABLE": "StorageSteps",
         "TIDEGATE_TOPIC_ARNS": "Events",

@@ -148,7 +148,9 @@ def alarms_of(tmp_path: Path, **choices: str) -> list[dict[str, Any]]:
     stack = Stack(App(outdir=str(tmp_path)), "Other")
     config = Config(**choices)
     alarms = Alarms(config, alarm_topic(stack, config, None))
-    queue, dead_letters = queues(stack, visibility_timeout_s=60, max_receives=3, key=None)
+    queue, dead_letters = queues(
+        stack, config=config, visibility_timeout_s=60, max_receives=3, key=None
+    )
     alarms.of_queue(
         stack, name="f", visibility_timeout_s=60, queue=queue, dead_letters=dead_letters
     )

@@ -204,9 +204,9 @@ def test_the_test_kit_loads_no_aws() -> None:
             "tidegate.handlers.matcher",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            111,
+            116,
         ),
-        ("tidegate.handlers.api", (*MODELS, *FUNCTIONS), {"dynamodb"}, 246),
+        ("tidegate.handlers.api", (*MODELS, *FUNCTIONS), {"dynamodb"}, 248),
     ],
 )
 def test_a_handler_loads_what_it_needs(

@@ -19,6 +19,7 @@ from tidegate.matcher import Matcher
 from tidegate.matcher_worker import MatcherWorker
 from tidegate.payload import PayloadStore
 from tidegate.probe import Probes
+from tidegate.recovery import Recovery
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.run_store import RunStore
@@ -29,7 +30,15 @@ from tidegate.wake import Waker
 from tidegate.watching import Watching
 
 settings = Settings.read(
-    os.environ, "waits_table", "steps_table", "runs_table", "jobs_table", "topic_arns", "manifest"
+    os.environ,
+    "waits_table",
+    "steps_table",
+    "runs_table",
+    "jobs_table",
+    "matcher_queue_url",
+    "schedule_group",
+    "topic_arns",
+    "manifest",
 )
 watching = Watching.of(settings, "matcher")
 clock = SystemClock()
@@ -46,6 +55,7 @@ jobs = JobWork(
     runs,
     Rerunner(RerunNotes(settings.runs_table), steps, events, bus, manifest, clock),
     Canceller(runs, events, bus),
+    Recovery(runs, events, bus, manifest, settings.schedule_group, clock),
     clock,
 )
 matcher = Matcher(waker, StoredEvents(events), Probes(settings.jobs_table, clock).answer)

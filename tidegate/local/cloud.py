@@ -199,7 +199,7 @@ class Cloud:
         """The environment variables of the matcher Lambda."""
         return self._settings().environment(
             "events_table", "runs_table", "steps_table", "waits_table", "jobs_table", "topic_arns",
-            "bucket", "manifest", "matcher_queue_url", "retention_days",
+            "bucket", "manifest", "matcher_queue_url", "schedule_group", "retention_days",
         )  # fmt: skip
 
     def _settings(self, wiring: FunctionWiring | None = None) -> Settings:
