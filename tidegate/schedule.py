@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
 from tidegate.clock import Clock
+from tidegate.errors import PlatformError
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ class Delivery:
             # It would go to a queue whose place this one has taken. Who dies before the new one is
             # made still has the message that asks for it.
             self._delete(name)
-            self._is_created(schedule)
+            if not self._is_created(schedule):
+                raise PlatformError(f"schedule {name} was made anew by somebody else")
 
     def _is_created(self, schedule: Mapping[str, Any]) -> bool:
         """Make a schedule; False when there is one of that name."""

@@ -56,7 +56,8 @@ class EventPlatform(Stage):
         dashboard: whether CloudWatch has a dashboard: `production` (there only), `yes` or `no`.
         tracing: whether X-Ray traces the Lambdas, `on` or `off`.
         placement: the file that says in which stack each function is; it is written where
-            functions are new, and belongs into the repository.
+            functions are new, and belongs into the repository. A function that is in it and gone
+            from the code keeps its queue, and its runs that wait are ended.
         requirements: the file that lists what the functions import besides Tidegate; a
             requirements file, or a pyproject.toml. The default need not be there.
 

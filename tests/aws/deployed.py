@@ -163,7 +163,7 @@ def counting(calls: list[Any], result: Any = None) -> Callable[[ContextSync], An
 
 
 def raising(error: BaseException) -> Callable[..., Any]:
-    def call(*_: Any) -> Any:
+    def call(*_: Any, **__: Any) -> Any:
         raise error
 
     return call

@@ -10,9 +10,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.aws.conftest import ENV, Stage
-from tests.aws.deployed import Deployed, ProcessDied, bodies, dies, function_of, match, settle
+from tests.aws.deployed import (
+    Deployed,
+    ProcessDied,
+    bodies,
+    dies,
+    function_of,
+    match,
+    raising,
+    settle,
+)
 from tests.aws.rest import Rest, load_handler
 from tidegate import InvokeCancelledError, recovery
 from tidegate.aws import client
@@ -267,6 +277,11 @@ def test_a_worker_that_dies_while_it_takes_a_schedule_over_is_followed(
         with pytest.raises(ProcessDied):
             shop.deployed.handle(resume)
     assert schedules(stage) == []
+    with monkeypatch.context() as patch:
+        # Whoever is told that it is there, and that it is not, tries again.
+        conflict = ClientError({"Error": {"Code": "ConflictException"}}, "CreateSchedule")
+        patch.setattr(client("scheduler"), "create_schedule", raising(conflict))
+        assert len(shop.deployed.handle(resume)) == 1
     assert shop.deployed.handle(resume) == []
     assert len(schedules(stage)) == 1
     shop.go_on()
