@@ -209,6 +209,23 @@ def test_it_goes_on_with_the_new_code(backend: Backend, name: str, pause: Pause)
     assert played.executed_again == []
 
 
+def test_its_steps_may_leave_a_group(backend: Backend) -> None:
+    done: list[str] = []
+    player = Player(backend, Process())
+    one, other = (Version(number, done, player) for number in (1, 2))
+
+    def grouped(ctx: ContextSync) -> list[str]:
+        def behind() -> str:
+            ctx.step.sleep("pause", DAY)
+            return ctx.step.run("b", one.do("b"))
+
+        return list(ctx.group.parallel((lambda: ctx.step.run("a", one.do("a")), behind)))
+
+    changed = Deployment(DEPLOYED_MS, handler(other, first, sleeps))
+    played = player.play(grouped, deployment=changed, data={"n": 1})
+    assert json.loads(played.output or "") == done == ["a1", "b2"]
+
+
 @pytest.mark.parametrize("pause", [sleeps, retries], ids=lambda pause: pause.__name__)
 def test_it_may_become_async(backend: Backend, pause: Pause) -> None:
     done: list[str] = []
