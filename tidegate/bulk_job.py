@@ -29,6 +29,7 @@ class JobKind(StrEnum):
     CANCELLATION = "cancellation"
     REDRIVE = "redrive"
     DEAD_LETTER_DELETION = "dead_letter_deletion"
+    RECOVERY = "recovery"
 
 
 class JobStatus(StrEnum):
@@ -87,7 +88,7 @@ class BulkJob:
         ended_ms: when it was completed or stopped.
         cursor: the run, or event, behind which it goes on; empty at first, `AT_END` at the end.
         found: runs, events or letters so far that it concerns.
-        done: those of them that it has started again, cancelled, moved or deleted.
+        done: those of them that it has started again, resumed, cancelled, moved or deleted.
         skipped: those with which that could not be done.
         note: why that was so with the last of these.
     """

@@ -85,7 +85,7 @@ class Engine:
 
     @cached_property
     def _lifetime(self) -> Lifetime:
-        return Lifetime(self.function.timeouts, self.clock)
+        return Lifetime(self.function, self.clock)
 
     @cached_property
     def _ending(self) -> Ending:
@@ -98,12 +98,12 @@ class Engine:
 
     @cached_property
     def _gone_event(self) -> GoneEvent:
-        return GoneEvent(self.runs, self.steps, self.delivery, self._ending, self.clock)
+        return GoneEvent(self.runs, self.steps, self.delivery, self._ending, self._lifetime)
 
     @cached_property
     def _idempotency(self) -> Idempotency:
         stores = (self.dedup, self.runs, self.waiting)
-        return Idempotency(self.function, *stores, self.manifest, self.clock, self.observer)
+        return Idempotency(self.function, *stores, self.manifest, self.observer)
 
     def handle(self, message: Message, deadline_ms: int) -> None:
         """Do what is to be done about a message; when this returns, the message is done with.
@@ -149,9 +149,7 @@ class Engine:
     def _drive(self, event: AcceptedEvent, message: Message, deadline_ms: int) -> None:
         """Start the event's run, or go on with it."""
         late = self._lifetime.why_late(event, message.rerun)
-        run = self._new_run(event, message, deadline_ms)
-        if late is not None:
-            run = replace(run, started_ms=None)
+        run = self._new_run(event, message, deadline_ms, is_late=late is not None)
         old = self.runs.create(run)
         if old is not None:
             self._resume(old, event, message, deadline_ms)
@@ -198,9 +196,13 @@ class Engine:
         else:
             self._gone_event.end(run, self._leased(run, deadline_ms), event, error)
 
-    def _new_run(self, event: AcceptedEvent, message: Message, deadline_ms: int) -> Run:
+    def _new_run(
+        self, event: AcceptedEvent, message: Message, deadline_ms: int, *, is_late: bool = False
+    ) -> Run:
         now_ms = self.clock.now_ms()
         run = self._incoming.new_run(event, message, now_ms)
+        if is_late:
+            return replace(self._leased(run, deadline_ms), started_ms=None)
         if event.ts - now_ms >= _SHORT_WAIT_MS:
             return replace(run, due_ms=event.ts)
         if event.ts > now_ms:

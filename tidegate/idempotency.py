@@ -1,5 +1,8 @@
 """Idempotency: for 24 hours one event alone starts a run of a function, of all that have its key.
 
+The hours are those in which the events were received: when their messages are handled, which may
+come late and come again, changes nothing.
+
 The key is claimed before the run is recorded, in the event's name. Whoever dies in between leaves
 a claim of the same event, whose message comes again and goes on:
 
@@ -14,7 +17,6 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.clock import Clock
 from tidegate.encoding import decode
 from tidegate.event import AcceptedEvent
 from tidegate.expression import ExpressionError
@@ -39,7 +41,6 @@ class Idempotency:
         runs: the function's runs.
         waiting: tells the caller of an invoked run that it does not start.
         manifest: has the expression, read already.
-        clock: the time.
         observer: is told of events that start nothing.
     """
 
@@ -48,7 +49,6 @@ class Idempotency:
     runs: Runs
     waiting: Waiting
     manifest: Manifest
-    clock: Clock
     observer: Observer
 
     def admits(self, event: AcceptedEvent) -> bool:
@@ -74,7 +74,7 @@ class Idempotency:
             key,
             event.internal_id,
             event.name,
-            self.clock.now_ms(),
+            event.received_ms,
             function_id=self.function.id,
         )
         if not claim.is_first:

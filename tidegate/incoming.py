@@ -94,7 +94,12 @@ class Incoming:
                 return event
         if self.run_of(head) is not None:
             return message.with_body(self.runs.payloads)
-        logger.debug("event not wanted", extra={"event_name": head.name})
+        if self.function.is_removed:
+            ids = {"function_id": self.function.id, "event_id": head.internal_id}
+            extra = {**ids, "event_name": head.name}
+            logger.info("event dropped: the function was removed", extra=extra)
+        else:
+            logger.debug("event not wanted", extra={"event_name": head.name})
         return None
 
     def starts_without_data(self, message: EventMessage) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from tidegate.expression import ExpressionError
 from tidegate.ids import derived_ulid
 from tidegate.job_store import JobQueue, JobStore
 from tidegate.listing import Filter, Span, newest_items
+from tidegate.recovery import Recovery
 from tidegate.redrive import Redriver
 from tidegate.rerunning import Rerunner
 from tidegate.run import Rerun, Run
@@ -52,6 +54,7 @@ class JobWork:
         rerunner: starts them again.
         canceller: cancels them.
         redriver: moves dead letters.
+        recovery: has them go on whose messages may be lost.
         clock: the time.
         slice_ms: how long a slice goes on, at least one page.
     """
@@ -62,6 +65,7 @@ class JobWork:
     rerunner: Rerunner
     canceller: Canceller
     redriver: Redriver
+    recovery: Recovery
     clock: Clock
     slice_ms: int = SLICE_MS
 
@@ -89,8 +93,7 @@ class JobWork:
                 self._complete(now)
                 return
             limit = int(min(PAGE, most - started))
-            work = self.redriver.page if job.kind in OF_DEAD_LETTERS else self._page
-            page = work(now, limit)
+            page = self._work(job.kind)(now, limit)
             # None when the same message was delivered twice, and the other one is ahead.
             now = self.jobs.advance(now, page)
             if now is None:
@@ -114,8 +117,14 @@ class JobWork:
             },
         )
 
+    def _work(self, kind: JobKind) -> Callable[[BulkJob, int], Progress]:
+        """What does a page of a job, with so many runs, events or letters at the most."""
+        if kind == JobKind.RECOVERY:
+            return self.recovery.page
+        return self.redriver.page if kind in OF_DEAD_LETTERS else self._page
+
     def _page(self, job: BulkJob, limit: int) -> Progress:
-        """Act on a page of runs, or events, of which it has so many at the most."""
+        """Act on a page of runs, or events."""
         span = Span.of(job.from_ms, job.until_ms - 1, job.cursor or None)
         if span is None:
             return Progress(AT_END)

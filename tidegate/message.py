@@ -42,6 +42,11 @@ class EventMessage:
     rerun: Rerun | None = None
 
     @property
+    def env(self) -> str:
+        """The environment of the run."""
+        return self.event.env
+
+    @property
     def origin(self) -> Origin:
         """Where the event comes from."""
         return self.event.origin

@@ -42,6 +42,7 @@ _TAGS = {
     "Replays": "Jobs that start all failed runs of a function in a time again.",
     "Cancellations": "Jobs that cancel all runs of a function in a time.",
     "Dead letters": "Messages that were given up on, and jobs that put them back, or delete them.",
+    "Recoveries": "Jobs that have runs go on whose messages may be lost.",
     "Keys": "Who may send and look, and the environments of branch keys.",
     "Description": "This document.",
 }

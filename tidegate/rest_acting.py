@@ -29,6 +29,7 @@ from tidegate.rest_jobs import Jobs
 from tidegate.rest_keys import KeyEndpoints
 from tidegate.rest_operation import routes_of
 from tidegate.rest_probes import ProbeEndpoints
+from tidegate.rest_recoveries import RecoveryEndpoints
 from tidegate.rest_redrives import RedriveEndpoints
 from tidegate.rest_replays import ReplayEndpoints
 from tidegate.rest_rerun import RerunEndpoints
@@ -78,4 +79,5 @@ def acting_routes(
         CancellationEndpoints(jobs, manifest),
         DeadLetterEndpoints(directory, runs, manifest, settings.default_env),
         RedriveEndpoints(jobs, directory),
+        RecoveryEndpoints(jobs, manifest),
     )

@@ -15,6 +15,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.aws_cloudwatch_actions import SnsAction
 from constructs import Construct
 
+from tidegate.manifest import FunctionManifest
 from tidegate_cdk.config import Config
 from tidegate_cdk.metrics import of_all_lambdas, of_api, of_function, percent
 
@@ -105,12 +106,13 @@ class Alarms:
             minutes=5,
         )
 
-    def of_function(self, function_id: str, worker: lambda_.Function) -> None:
+    def of_function(self, function: FunctionManifest, worker: lambda_.Function) -> None:
         """The alarms on a function's Lambda and its runs, where a stage wants them one by one."""
         if self._of_functions is not None:
-            within = Construct(self._of_functions, function_id)
-            self.of_lambda(within, name=function_id, function=worker)
-            self._of_runs(within, function_id)
+            within = Construct(self._of_functions, function.id)
+            self.of_lambda(within, name=function.id, function=worker)
+            if not function.is_removed:
+                self._of_runs(within, function.id)
 
     def of_lambda(self, scope: Construct, *, name: str, function: lambda_.Function) -> None:
         """The alarm on a Lambda's errors and throttles, where a stage wants them one by one."""

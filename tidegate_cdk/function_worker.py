@@ -76,6 +76,7 @@ class FunctionWorker(Construct):
         super().__init__(scope, construct_id)
         self.queue, self.dead_letters = queues(
             self,
+            config=config,
             visibility_timeout_s=function.visibility_timeout_s,
             max_receives=function.max_receive_count,
             key=permissions.key,
@@ -98,7 +99,7 @@ class FunctionWorker(Construct):
             self,
             "Worker",
             handler="worker",
-            description=f"Runs {function.id}"[:256],
+            description=f"{'Ends' if function.is_removed else 'Runs'} {function.id}"[:256],
             # A function's message may go through its queue as often as it sleeps, or is retried, or
             # sends its own event; Lambda would stop it after 16 times.
             recursive_loop=lambda_.RecursiveLoop.ALLOW,
@@ -120,7 +121,7 @@ class FunctionWorker(Construct):
             max_concurrency=MAX_CONCURRENCY,
             report_batch_item_failures=True,
         )
-        alarms.of_function(function.id, worker.function)
+        alarms.of_function(function, worker.function)
         alarms.of_queue(
             self,
             name=function.id,

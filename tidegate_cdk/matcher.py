@@ -40,6 +40,7 @@ _SETTINGS = (
     "manifest",
     "matcher_queue_url",
     "queues_path",
+    "schedule_group",
     "retention_days",
 )
 
@@ -73,6 +74,7 @@ class Matcher(Construct):
         self._permissions = permissions
         self.queue, dead_letters = queues(
             self,
+            config=config,
             visibility_timeout_s=MATCHER_VISIBILITY_TIMEOUT_S,
             max_receives=MATCHER_MAX_RECEIVES,
             key=permissions.key,

@@ -90,6 +90,7 @@ class Permissions:
             self._objects("GetObject", "PutObject"),
             self._tell_missing_objects(),
             self._publish(),
+            _allow(self.schedules.schedule_arns, "scheduler:GetSchedule"),
             *self._decrypt(),
         ]
 

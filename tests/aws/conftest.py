@@ -35,6 +35,7 @@ from tidegate.observer import NOBODY, Observer
 from tidegate.payload import PayloadStore
 from tidegate.probe import Probes
 from tidegate.queue_directory import QueueDirectory
+from tidegate.recovery import Recovery
 from tidegate.redrive import Redriver
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
@@ -110,6 +111,7 @@ class Stage:
             self.rerunner,
             self.canceller,
             Redriver(self.directory, self.settings.default_env, wait_s=0),
+            Recovery(self.runs, self.store, self.bus, self.manifest, PREFIX, self.clock),
             self.clock,
         )
 
@@ -147,8 +149,8 @@ class Stage:
         return self.admission.admit(env, check_events(events), seed)
 
     def deploy(self, *functions: Function) -> None:
-        """Provision queues and subscriptions of functions."""
-        self.manifest = Manifest.of(functions)
+        """Provision queues and subscriptions of functions; what was there before is removed."""
+        self.manifest = Manifest.of(functions).keeping(self.cloud.wiring)
         self.cloud.provision(self.manifest)
 
     def worker(self, function: Function) -> Worker:

@@ -109,7 +109,7 @@ def test_a_run_that_lasts_longer_than_its_key_goes_on_and_claims_it_no_more(stag
     stage.clock.advance(hours=6)
     settle(stage, deployed)
     assert woken == [first.event.internal_id]
-    stage.clock.advance(hours=19)
+    stage.clock.advance(hours=17)
     third = deployed.send(data={"cart": "a"})
     deployed.handle(third)
     stage.clock.advance(hours=31)

@@ -65,6 +65,9 @@ MATCHER = {
     "StoragePayloads": {"s3:ListBucket"},
     "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
     "Events": {"sns:Publish"},
+    "arn:AWS::Partition:scheduler:AWS::Region:AWS::AccountId:schedule/SchedulesGroup/*": {
+        "scheduler:GetSchedule"
+    },
     "WaitsMatcherLogs": LOGS,
 }
 
@@ -120,9 +123,10 @@ ROLES = {
     "FunctionwarehouseauditallWorkerRole": worker("Functionwarehouseauditall"),
     "FunctionwarehousecountWorkerRole": worker("Functionwarehousecount"),
     "FunctionwarehousereserveWorkerRole": worker("Functionwarehousereserve"),
+    "FunctionwarehouserestockWorkerRole": worker("Functionwarehouserestock"),
     "SchedulesRole": {
         f"Functionwarehouse{function}{queue}": {"sqs:SendMessage"}
-        for function in ("auditall", "count", "reserve")
+        for function in ("auditall", "count", "reserve", "restock")
         for queue in ("Queue", "DeadLetters")
     },
 }
@@ -222,7 +226,7 @@ def test_the_schedule_role_is_passed_to_scheduler_only(template: dict[str, Any])
         for statement in of_role
         if "iam:PassRole" in listed(statement["Action"])
     ]
-    assert len(passing) == 3
+    assert len(passing) == 4
     for statement in passing:
         assert statement["Condition"] == {
             "StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}

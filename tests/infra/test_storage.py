@@ -70,6 +70,19 @@ def test_nothing_is_reached_without_tls(dev: Template, kind: str) -> None:
         )
 
 
+def test_production_keeps_the_messages_of_queues_that_are_replaced_or_removed(
+    synthesis: Synthesis,
+) -> None:
+    for template, deleted, replaced in (
+        (synthesis.dev, "Delete", "Delete"),
+        # Not those of a deployment that failed: they hold nothing.
+        (synthesis.production, "RetainExceptOnCreate", "Retain"),
+    ):
+        queues = template.find_resources("AWS::SQS::Queue").values()
+        assert {queue["DeletionPolicy"] for queue in queues} == {deleted}
+        assert {queue["UpdateReplacePolicy"] for queue in queues} == {replaced}
+
+
 def test_production_keeps_what_it_stores(synthesis: Synthesis) -> None:
     for template, policy, protected in (
         (synthesis.dev, "Delete", False),

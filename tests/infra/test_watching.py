@@ -127,9 +127,9 @@ def test_every_alarm_notifies_the_address_when_it_starts_and_ends(guarded: Guard
         if subscription["Properties"]["Protocol"] == "email"
     ]
     assert address["Endpoint"] == "on-call@example.com"
-    # Of the stage, of the queues of three functions and the matcher, of six Lambdas.
-    # And of the runs of three functions.
-    assert len(alarms) == 4 + 2 * 4 + 6 + 3
+    # Of the stage, of the queues of four functions and the matcher, of seven Lambdas.
+    # And of the runs of three functions: those of a removed one do not fail.
+    assert len(alarms) == 4 + 2 * 5 + 7 + 3
 
 
 def test_alarms_may_publish_to_their_topic(guarded: Guarded) -> None:
@@ -181,7 +181,9 @@ def alarms_of(tmp_path: Path, **choices: str) -> list[dict[str, Any]]:
     stack = Stack(App(outdir=str(tmp_path)), "Other")
     config = Config(**choices)
     alarms = Alarms(config, alarm_topic(stack, config, None))
-    queue, dead_letters = queues(stack, visibility_timeout_s=60, max_receives=3, key=None)
+    queue, dead_letters = queues(
+        stack, config=config, visibility_timeout_s=60, max_receives=3, key=None
+    )
     alarms.of_queue(
         stack, name="f", visibility_timeout_s=60, queue=queue, dead_letters=dead_letters
     )
@@ -297,7 +299,7 @@ def test_workers_tell_x_ray_of_runs_where_a_stage_wants_it(guarded: Guarded) -> 
         for function in guarded.resources("AWS::Lambda::Function")
         if "TIDEGATE_FUNCTION" in (variables := function["Properties"]["Environment"]["Variables"])
     ]
-    assert told == ["on"] * 3
+    assert told == ["on"] * 4
 
 
 def joined(text: Any) -> str:

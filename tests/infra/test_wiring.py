@@ -107,7 +107,15 @@ def target(arn: Mapping[str, Any]) -> str:
     return name
 
 
-@pytest.fixture(params=["warehouse-audit.all", "warehouse-count", "warehouse-reserve", "matcher"])
+@pytest.fixture(
+    params=[
+        "warehouse-audit.all",
+        "warehouse-count",
+        "warehouse-reserve",
+        "warehouse-restock",
+        "matcher",
+    ]
+)
 def function(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -121,7 +129,7 @@ def queue_attributes(name: str) -> dict[str, str]:
 def test_both_have_the_functions_of_the_manifest(
     made: Any, deployed: Any, manifest: Manifest
 ) -> None:
-    ids = {function.id for function in manifest.functions}
+    ids = {function.id for function in manifest.deployed}
     assert made["mappings"].keys() == deployed.keys() == ids | {"matcher"}
     assert len(client("sqs").list_queues()["QueueUrls"]) == 2 * len(ids) + 2
 

@@ -132,7 +132,8 @@ class Checkup:
         except RestError as error:
             return Finding("signing key", Verdict.FAILED, _said(error), _advice(error, "signing"))
         self._may_look = True
-        return Finding("signing key", Verdict.OK, f"valid; there are {len(functions)} functions")
+        count = sum(not function.get("removed") for function in functions)
+        return Finding("signing key", Verdict.OK, f"valid; there are {count} functions")
 
     def _event_key(self) -> Finding:
         try:

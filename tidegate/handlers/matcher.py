@@ -20,6 +20,7 @@ from tidegate.matcher_worker import MatcherWorker
 from tidegate.payload import PayloadStore
 from tidegate.probe import Probes
 from tidegate.queue_directory import QueueDirectory
+from tidegate.recovery import Recovery
 from tidegate.redrive import Redriver
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
@@ -38,6 +39,7 @@ settings = Settings.read(
     "jobs_table",
     "matcher_queue_url",
     "queues_path",
+    "schedule_group",
     "topic_arns",
     "manifest",
 )
@@ -60,6 +62,7 @@ jobs = JobWork(
         QueueDirectory(settings.queues_path, settings.matcher_queue_url, clock),
         settings.default_env,
     ),
+    Recovery(runs, events, bus, manifest, settings.schedule_group, clock),
     clock,
 )
 matcher = Matcher(waker, StoredEvents(events), Probes(settings.jobs_table, clock).answer)

@@ -176,15 +176,15 @@ class Cloud:
         """Make what the manifest's functions need; as a deployment does, change what has changed.
 
         New functions get queues, a subscription and schedules, changed triggers change the filter
-        and the schedules, functions that are gone lose both. A queue stays with its messages, for
-        when its function comes back.
+        and the schedules, and functions that were removed keep what they need to end. What is not
+        in the manifest at all loses its subscription.
         """
         for function_id, before in list(self.wiring.items()):
-            if manifest.function(function_id) is None:
+            if manifest.deployed_function(function_id) is None:
                 client("sns").unsubscribe(SubscriptionArn=before.subscription_arn)
                 del self.wiring[function_id]
         self.topic_arns = tuple(_create_topic(shard) for shard in range(manifest.shards))
-        for function in manifest.functions:
+        for function in manifest.deployed:
             wired = self.wiring.get(function.id)
             if wired is None or wired.function != function:
                 self.wiring[function.id] = self._wire(function)
@@ -225,8 +225,8 @@ class Cloud:
         """The environment variables of the matcher Lambda."""
         return self._settings().environment(
             "events_table", "runs_table", "steps_table", "waits_table", "jobs_table", "topic_arns",
-            "bucket", "manifest", "matcher_queue_url", "queues_path", "default_env",
-            "retention_days",
+            "bucket", "manifest", "matcher_queue_url", "queues_path", "schedule_group",
+            "default_env", "retention_days",
         )  # fmt: skip
 
     def _settings(self, wiring: FunctionWiring | None = None) -> Settings:

@@ -219,7 +219,7 @@ class MemoryDedup:
         """Claim a sender's id, or a key of a function; the first claim wins for 24 hours."""
         with self._lock:
             first = self._first.get((env, function_id, key))
-            if first is not None and first.first_ms // 1000 + WINDOW_S > now_ms // 1000:
+            if first is not None and first.first_ms > now_ms - WINDOW_S * 1000:
                 return replace(first, is_first=first.internal_id == internal_id)
             claim = Claim(internal_id, True, event_name, now_ms)
             self._first[env, function_id, key] = claim

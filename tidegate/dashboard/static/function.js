@@ -41,8 +41,8 @@ function Known({ one }) {
     <div class="head"><h1>${one.name}</h1>
       <div class="actions">
         <button type="button" onClick=${() => setDialog("cancel")}><${Icon} name="stop" />Cancel runs</button>
-        <button type="button" onClick=${() => setDialog("replay")}><${Icon} name="again" />Replay failed runs</button>
-        <button type="button" class="primary" onClick=${() => setDialog("invoke")}><${Icon} name="play" />Invoke</button>
+        ${!one.removed && html`<button type="button" onClick=${() => setDialog("replay")}><${Icon} name="again" />Replay failed runs</button>
+        <button type="button" class="primary" onClick=${() => setDialog("invoke")}><${Icon} name="play" />Invoke</button>`}
       </div>
     </div>
     <${Setup} one=${one} />
@@ -57,6 +57,12 @@ function Known({ one }) {
 }
 
 function Setup({ one }) {
+  if (one.removed) {
+    return html`<${Facts} facts=${[
+      ["Removed", "It is gone from the code. A run that sleeps, waits or is to be retried is ended when it goes on; “Cancel runs” ends all of them now."],
+      ["Id", html`<${Id} id=${one.id} />`],
+    ]} />`;
+  }
   const { config } = one;
   const { start_ms: start, finish_ms: finish } = config.timeouts ?? {};
   return html`<${Facts} facts=${[
@@ -100,7 +106,8 @@ function LatestRuns({ one, runs }) {
   return html`<${Section} title="Latest runs" actions=${all}>
     ${runs.error && html`<${Refused} error=${runs.error} />`}
     ${!runs.error && !runs.data && html`<${Loading} />`}
-    ${runs.data?.length === 0 && html`<${Empty} title="No runs in this time">
+    ${runs.data?.length === 0 && one.removed && html`<${Empty} title="No runs in this time" />`}
+    ${runs.data?.length === 0 && !one.removed && html`<${Empty} title="No runs in this time">
       <p>“Invoke” starts one, and so does, from a shell:</p>
       <${Command} text=${example ? sendCommand(example.event) : invokeCommand(one.id)} />
     </${Empty}>`}

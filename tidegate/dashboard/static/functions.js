@@ -42,7 +42,7 @@ function FunctionCard({ one, pulse }) {
   const stats = useStats(one.id, range, pulse, isSeen);
   return html`<li class="card function" ref=${card}>
     <div class="function-name"><a class="row-link" href=${to("functions", one.id)}>${one.name}</a><span class="ident">${one.id}</span></div>
-    <${Triggers} triggers=${one.triggers} />
+    ${one.removed ? html`<p class="triggers faint">removed: its runs that wait are ended</p>` : html`<${Triggers} triggers=${one.triggers} />`}
     <div class="function-stats"><${Spark} stats=${stats.data} /><${Legend} stats=${stats.data} /></div>
   </li>`;
 }
