@@ -19,6 +19,18 @@ envs = typer.Typer(
     name="envs", help="The environments that branch keys have opened.", no_args_is_help=True
 )
 
+_KEY_COLUMNS = [
+    "id",
+    "kind",
+    "environment",
+    "branch",
+    "name",
+    "only",
+    "created_at",
+    "last_used",
+    "revoked_at",
+]
+
 Stage = Annotated[
     str, typer.Option(help="The stage, or the name of its stack if that is not Tidegate-<stage>.")
 ]
@@ -103,7 +115,7 @@ def list_keys(stage: Stage, as_json: AsJson = False) -> None:
         shown,
         as_json=as_json,
         empty="no keys yet: tidegate keys create --stage …",
-        columns=("id", "kind", "environment", "branch", "name", "only", "last_used", "revoked_at"),
+        columns=_KEY_COLUMNS,
     )
 
 

@@ -290,7 +290,9 @@ def test_keys_are_listed_rotated_and_revoked(deployment: Deployment, keys: Store
 
     [key] = listed()
     assert (key["name"], key["kind"], key["revoked_at"]) == ("[b]shop[/b]", "event", None)
-    assert "[b]shop[/b]" in tidegate(deployment, "keys", "list", "--stage=trial").stdout
+    table = tidegate(deployment, "keys", "list", "--stage=trial").stdout
+    assert "[b]shop[/b]" in table
+    assert key["created_at"] in table
     rotated = tidegate(deployment, "keys", "rotate", "--stage=trial", key["id"])
     assert f"tidegate keys revoke --stage trial {key['id']}" in rotated.stderr
     new = rotated.stdout.strip()
