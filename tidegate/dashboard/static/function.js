@@ -2,12 +2,13 @@
 import { ask } from "./api.js";
 import { DurationChart, Legend, RunsChart } from "./charts.js";
 import { invokeCommand, sendCommand } from "./command.js";
+import { DeadLetters, MATCHER } from "./dead-letters.js";
 import { RangeFilter, useRange } from "./filters.js";
 import { duration } from "./format.js";
 import { Triggers } from "./functions.js";
 import { Icon } from "./icons.js";
 import { InvokeDialog } from "./invoke.js";
-import { CancelDialog, Jobs, ReplayDialog, useJobs } from "./jobs.js";
+import { CancelDialog, endedOf, Jobs, ReplayDialog, useJobs } from "./jobs.js";
 import { useLive } from "./live.js";
 import { Command, Empty, Facts, Id, Loading, Refused, Section, Status, Time } from "./parts.js";
 import { route, to } from "./route.js";
@@ -18,6 +19,21 @@ import { html, useState } from "./ui.js";
 const LATEST_RUNS = 10;
 
 export function FunctionPage({ id }) {
+  return id === MATCHER ? html`<${MatcherPage} />` : html`<${OneFunction} id=${id} />`;
+}
+
+/** What wakes runs is no function, but it has dead letters like one. */
+function MatcherPage() {
+  const jobs = useJobs(MATCHER);
+  return html`
+    <nav class="crumbs" aria-label="Breadcrumb"><a href=${to("functions")}>Functions</a></nav>
+    <div class="head"><h1>Matcher</h1><span class="hint">brings events to the runs that wait for them</span></div>
+    <${DeadLetters} functionId=${MATCHER} ended=${endedOf(jobs.data)} onStarted=${jobs.again} />
+    <${Jobs} jobs=${jobs.data} onChange=${jobs.again} />
+  `;
+}
+
+function OneFunction({ id }) {
   const path = `/v1/functions/${encodeURIComponent(id)}`;
   const found = useLive(async (abort) => (await ask(path, { signal: abort })).data, [id], 10_000);
   if (found.error) return html`<${NotThere} error=${found.error} />`;
@@ -47,6 +63,7 @@ function Known({ one }) {
     </div>
     <${Setup} one=${one} />
     <div class="filters"><${RangeFilter} /></div>
+    <${DeadLetters} functionId=${one.id} ended=${endedOf(jobs.data)} onStarted=${jobs.again} />
     <${History} stats=${stats} />
     <${Jobs} jobs=${jobs.data} onChange=${jobs.again} />
     <${LatestRuns} one=${one} runs=${runs} />
