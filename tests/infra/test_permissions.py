@@ -185,7 +185,7 @@ def test_queues_let_those_two_roles_reach_dead_letters_and_nobody_else(
             if statement["Effect"] == "Allow" and "AWS" in statement["Principal"]:
                 role = granted.setdefault(plain(statement["Principal"]["AWS"]), {})
                 role.setdefault(plain(queue), set()).update(listed(statement["Action"]))
-    functions = [f"Functionwarehouse{name}" for name in ("auditall", "count", "reserve")]
+    functions = [f"Functionwarehouse{name}" for name in ("auditall", "count", "reserve", "restock")]
     assert granted == {
         role: {
             f"{owner}{queue}": actions
