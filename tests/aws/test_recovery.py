@@ -24,7 +24,7 @@ from tests.aws.deployed import (
     settle,
 )
 from tests.aws.rest import Rest, load_handler
-from tidegate import InvokeCancelledError, recovery
+from tidegate import InvokeCancelledError, job_work, recovery
 from tidegate.aws import client
 from tidegate.bulk_job import JobMessage
 from tidegate.context import ContextSync
@@ -591,7 +591,7 @@ def test_who_invoked_a_removed_function_is_told_although_that_was_lost(
 
 
 def test_it_goes_on_page_by_page_and_may_be_repeated(stage: Stage, shop: Shop) -> None:
-    shop.patch.setattr(recovery, "PAGE", 2)
+    shop.patch.setattr(job_work, "PAGE", 2)
     sent = [shop.begin("sleeps") for _ in range(3)] + [shop.send() for _ in range(3)]
     shop.lose_queue()
     job = shop.recover()
