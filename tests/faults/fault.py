@@ -89,13 +89,15 @@ class Throttled(Fault):
 
 @dataclass(frozen=True)
 class ServerError(Fault):
-    """A 500 or 503; nothing has happened.
+    """A 500 or 503.
 
     Attributes:
         variant: as of `Throttled`.
+        is_done: whether it was done all the same.
     """
 
     variant: int = 0
+    is_done: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,7 @@ class Crash(Fault):
 KINDS: tuple[Fault, ...] = (
     Throttled(),
     ServerError(),
+    ServerError(is_done=True),
     Unreachable(),
     TimedOut(),
     AnswerLost(),
@@ -185,6 +188,8 @@ KINDS: tuple[Fault, ...] = (
 
 def name_of(fault: Fault) -> str:
     """What a report calls a fault's kind."""
+    if isinstance(fault, ServerError) and fault.is_done:
+        return "server error after it"
     if isinstance(fault, Crash):
         return "crash after it" if fault.is_done else "crash before it"
     return _NAMES[type(fault)]

@@ -115,6 +115,9 @@ class FaultLayer:
             ):
                 events.register_first(name, handler)
                 self._undo.callback(events.unregister, name, handler)
+            # Everybody who listens to `before-send` is called, whatever another one answered.
+            events.unregister("before-send", botocore_stubber)
+            self._undo.callback(events.register, "before-send", botocore_stubber)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -152,7 +155,7 @@ class FaultLayer:
         return _nothing_done() if is_refused else None
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
-        """What comes in the place of the answer to one attempt; None when it is answered."""
+        """The answer to one attempt, or what comes in its place."""
         begun = self._begun.get()
         begun.attempts += 1
         fault = begun.fault
@@ -180,13 +183,16 @@ class FaultLayer:
     def _happen(
         self, fault: Fault | None, service: str, request: AWSPreparedRequest
     ) -> AWSResponse | None:
+        """What is answered to a request, once whatever goes wrong with it has gone wrong."""
         config = client(service).meta.config  # type: ignore[call-overload]
         match fault:
             case Throttled(variant):
                 errors = THROTTLING[service]
                 return error_answer(service, request, errors[variant % len(errors)])
-            case ServerError(variant):
+            case ServerError(variant, is_done):
                 errors = SERVER_ERRORS[service]
+                if is_done:
+                    _asked(request)
                 return error_answer(service, request, errors[variant % len(errors)])
             case Unreachable():
                 self._time.sleep(config.connect_timeout)
@@ -195,21 +201,26 @@ class FaultLayer:
                 self._time.sleep(config.read_timeout)
                 raise ReadTimeoutError(endpoint_url=request.url)
             case AnswerLost():
-                botocore_stubber("before-send", request)
+                _asked(request)
                 self._time.sleep(config.read_timeout)
                 raise ReadTimeoutError(endpoint_url=request.url)
             case Disconnected():
-                botocore_stubber("before-send", request)
+                _asked(request)
                 raise ConnectionClosedError(endpoint_url=request.url, request=request)
             case Slow(seconds):
                 self._time.sleep(seconds)
             case CutOff():
-                return _cut(botocore_stubber("before-send", request))
+                return _cut(_asked(request))
             case Crash(is_done):
                 if is_done:
-                    botocore_stubber("before-send", request)
+                    _asked(request)
                 self._time.die()
-        return None
+        return _asked(request)
+
+
+def _asked(request: AWSPreparedRequest) -> AWSResponse | None:
+    """What the AWS in memory answers."""
+    return botocore_stubber("before-send", request)
 
 
 def _nothing_done() -> tuple[AWSResponse, dict[str, Any]]:

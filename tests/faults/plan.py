@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.faults.fault import (
     KINDS,
@@ -21,12 +21,13 @@ from tests.faults.fault import (
     TimedOut,
     Unreachable,
 )
+from tests.handler_calls import HANDLERS, action_of, resources_of
 
 # How often each kind happens, of those that can happen to a call. A crash ends everything that its
 # process does, so of ten messages that are handled together it costs each one an attempt.
 _WEIGHTS: dict[type[Fault], float] = {
     Throttled: 20,
-    ServerError: 20,
+    ServerError: 12,
     Unreachable: 8,
     TimedOut: 8,
     AnswerLost: 16,
@@ -65,7 +66,7 @@ class RandomFaults:
 
     def _varied(self, kind: Fault) -> Fault:
         if isinstance(kind, Throttled | ServerError | DoneInPart):
-            return type(kind)(self._random.randrange(_VARIANTS))
+            return replace(kind, variant=self._random.randrange(_VARIANTS))
         if isinstance(kind, Slow):
             return Slow(self._random.uniform(0.2, 3.9))
         return kind
@@ -108,6 +109,30 @@ class InTurn:
         """What happens to one attempt of a call."""
         self.asked += 1
         return self.faults[self.asked - 1] if self.asked <= len(self.faults) else None
+
+
+@dataclass
+class FirstOfEach:
+    """Lets the first call fail that each Lambda makes of each operation with each resource.
+
+    Attributes:
+        kind: what goes wrong.
+        attempts: with how many of the call's attempts; 3 are all of them.
+        hit: what it happened to: the handler, the resource and the action, as roles name them.
+    """
+
+    kind: Fault
+    attempts: int = 1
+    hit: dict[tuple[str, str, str], Call] = field(default_factory=dict)
+
+    def fault(self, call: Call) -> Fault | None:
+        """What happens to one attempt of a call."""
+        if not call.caller or not self.kind.can_happen_to(call):
+            return None
+        handler = call.caller if call.caller in HANDLERS else "worker"
+        [resource] = resources_of(call.service, call.params)
+        first = self.hit.setdefault((handler, resource, action_of(*call.name)), call)
+        return self.kind if first.params is call.params and call.attempt <= self.attempts else None
 
 
 class NoFaults:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -40,8 +41,6 @@ from tidegate.manifest import HANDLERS, MATCHER_TIMEOUT_S, ROUTES, Manifest
 from tidegate_cdk.handler_lambda import REQUEST_TIMEOUT_S
 
 MATCHER = "matcher"
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
-_GATEWAY_TIMEOUT_S = 30
 _THREADS = ("tidegate.ingest", "tidegate.local.event_source", "tidegate.local.schedules")
 _TIMES = (
     "botocore.endpoint",
@@ -61,6 +60,8 @@ class Stage:
         plan: what goes wrong.
         seed: of all that is left to chance.
         timeout_s: how long an invocation of a function may take.
+        auth: whether keys are checked, `keys`, or any will do, `open`.
+        retention_days: how long events and runs are kept.
         latency_s: how long a call of AWS takes, in seconds.
 
     Attributes:
@@ -70,6 +71,7 @@ class Stage:
         lost: whether a request, or its answer, is lost on the way from or to its sender; asked
             for each of both.
         crashed: by Lambda, how many of its invocations died.
+        handled: by Lambda, the messages that it was given.
     """
 
     def __init__(
@@ -79,18 +81,25 @@ class Stage:
         *,
         seed: int = 0,
         timeout_s: int = 120,
+        auth: str = "open",
+        retention_days: int = 30,
         latency_s: Callable[[], float] = lambda: 0.01,
     ) -> None:
         self.simulation = Simulation()
         self.cloud = Cloud()
         self.lost: Callable[[], bool] = lambda: False
-        self.crashed: dict[str, int] = {}
+        self.crashed: Counter[str] = Counter()
+        self.handled: defaultdict[str, list[str]] = defaultdict(list)
         self.faults = FaultLayer(
             plan or NoFaults(), self.simulation, latency_s=latency_s, caller=self._caller
         )
         self._functions = list(functions)
         self._seed = seed
         self._timeout_s = timeout_s
+        self._variables = {
+            "TIDEGATE_AUTH": auth,
+            "TIDEGATE_RETENTION_DAYS": str(retention_days),
+        }
         self._lambdas: dict[str, LambdaFunction] = {}
         self._mappings: list[EventSourceMapping] = []
         self._timeouts_s: dict[str, float] = {}
@@ -123,7 +132,7 @@ class Stage:
             return returned.result(self._timeouts_s[name])
         except (ProcessDied, TimeoutError):
             process.kill()
-            self.crashed[name] = self.crashed.get(name, 0) + 1
+            self.crashed[name] += 1
             raise ProcessDied from None
         finally:
             del self._callers[process]
@@ -181,7 +190,9 @@ class Stage:
         self, name: str, variables: dict[str, str], timeout_s: float, handler: str = ""
     ) -> None:
         module = HANDLERS[handler or name]
-        self._lambdas[name] = LambdaFunction(name, module, variables, timeout_s)
+        self._lambdas[name] = LambdaFunction(
+            name, module, variables | self._variables, timeout_s
+        )
         self._timeouts_s[name] = timeout_s
 
     def _feed(self, name: str, wiring: FunctionWiring | MatcherWiring) -> None:
@@ -189,12 +200,16 @@ class Stage:
             name,
             wiring.queue_url,
             wiring.queue_arn,
-            partial(self.invoke, name),
+            partial(self._handle, name),
             batch_size=wiring.batch_size,
             max_concurrency=wiring.max_concurrency,
         )
         self._mappings.append(mapping)
         mapping.start()
+
+    def _handle(self, name: str, batch: dict[str, Any]) -> Any:
+        self.handled[name] += [record["body"] for record in batch["Records"]]
+        return self.invoke(name, batch)
 
     def _pass_time(self) -> None:
         """Let the simulation's time be everybody's."""
@@ -236,33 +251,41 @@ class Stage:
         return self._callers.get(process, "") if process is not None else ""
 
     def _request(self, request: httpx.Request) -> httpx.Response:
-        """The way of a request to its Lambda and back, by way of API Gateway."""
+        """The answer to a client's request, unless one of the two is lost on its way."""
         if self.lost():
             raise httpx.ConnectError("the request was lost", request=request)
+        # The request is handled to its end, even if its client does not wait for that.
+        answer = self.simulation.spawn(partial(self._respond, request, request.read()))
+        try:
+            response = answer.result(request.extensions["timeout"]["read"])
+        except TimeoutError:
+            raise httpx.ReadTimeout("no answer came in time", request=request) from None
+        if self.lost():
+            raise httpx.ReadError("the answer was lost", request=request)
+        return response
+
+    def _respond(self, request: httpx.Request, body: bytes) -> httpx.Response:
+        """What API Gateway answers."""
+        path = request.url.path
         scope = {
             "method": request.method,
-            "path": request.url.path,
+            "path": path,
             "query_string": request.url.query,
             "http_version": "1.1",
             "headers": request.headers.raw,
         }
-        path = request.url.path
-        route, name = next(
-            (route, name)
-            for route, name in ROUTES
-            if route in ("$default", path)
-            or (route.endswith("{proxy+}") and path.startswith(route.removesuffix("{proxy+}")))
-        )
-        event = gateway_event(scope, request.read(), route, self.simulation.now_ms())
+        route, name = next(found for found in ROUTES if _takes(found[0], path))
         try:
+            event = gateway_event(scope, body, route, self.simulation.now_ms())
             answer = http_response(self.invoke(name, event))
-            response = httpx.Response(answer.status, headers=answer.headers, content=answer.body)
         except ProcessDied:
-            # What the gateway says of an invocation that failed.
-            response = httpx.Response(500, json={"message": "Internal Server Error"})
-        if self.lost():
-            raise httpx.ReadError("the answer was lost", request=request)
-        return response
+            return httpx.Response(500, json={"message": "Internal Server Error"})
+        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
+
+
+def _takes(route: str, path: str) -> bool:
+    prefix, marker, _ = route.partition("{proxy+}")
+    return route in ("$default", path) or (bool(marker) and path.startswith(prefix))
 
 
 def _register_only(functions: Sequence[Function]) -> None:
