@@ -48,7 +48,7 @@ _TIMES = (
     "tidegate.local.lambda_function",
     "tidegate.local.sqs_speed",
 )
-_POOLS = ("tidegate.session", "tidegate.worker")
+_POOLS = ("tidegate.matcher_worker", "tidegate.session", "tidegate.worker")
 _QUEUES = ("moto.sqs.models", "tidegate.local.sqs_speed")
 
 
