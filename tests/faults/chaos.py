@@ -110,11 +110,9 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":
         # The order of sets is otherwise another one in each process, and so is that of the calls.
         os.environ["PYTHONHASHSEED"] = "0"
-        os.execv(
-            sys.executable,
-            [sys.executable, "-m", "tests.faults.chaos", str(asked.events)]
-            + ["--seed", str(asked.seed), "--rate", str(asked.rate)],
-        )
+        module = ["-m", "tests.faults.chaos", str(asked.events)]
+        options = ["--seed", str(asked.seed), "--rate", str(asked.rate)]
+        os.execv(sys.executable, [sys.executable, *module, *options])  # noqa: S606
     print(f"{asked.events} events, faults at {asked.rate:.0%}, seed {asked.seed}", flush=True)
     found = chaos(asked.events, asked.seed, asked.rate)
     print(report(found))

@@ -30,7 +30,7 @@ STARTED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class Trouble(Exception):
+class TroubleError(Exception):
     """What functions and steps fail with, for reasons of their own."""
 
 
@@ -154,4 +154,4 @@ def _function(handler: Callable[[ContextSync], Any], *names: str) -> Function:
 
 def _fail_now_and_then(ctx: ContextSync, order: str, *, every: int) -> None:
     if ctx.attempt == 0 and order.isdigit() and int(order) % every == 0:
-        raise Trouble(f"order {order} does not work the first time")
+        raise TroubleError(f"order {order} does not work the first time")

@@ -7,7 +7,6 @@ the end of its time, and everything in it with it.
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 from collections import Counter, defaultdict
@@ -190,9 +189,7 @@ class Stage:
         self, name: str, variables: dict[str, str], timeout_s: float, handler: str = ""
     ) -> None:
         module = HANDLERS[handler or name]
-        self._lambdas[name] = LambdaFunction(
-            name, module, variables | self._variables, timeout_s
-        )
+        self._lambdas[name] = LambdaFunction(name, module, variables | self._variables, timeout_s)
         self._timeouts_s[name] = timeout_s
 
     def _feed(self, name: str, wiring: FunctionWiring | MatcherWiring) -> None:

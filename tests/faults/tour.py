@@ -27,6 +27,9 @@ URL = "http://stage.example"
 ENV = "production"
 LARGE = "x" * 70_000
 HOUR_MS = 3_600_000
+# What becomes a dead letter on the way.
+NO_MESSAGE = "no message of an event"
+FORGOTTEN = "tour/forgotten"
 _MOST_TRIES = 40
 _LONGEST_PAUSE_S = 300
 
@@ -51,7 +54,8 @@ class Tour:
             large = ctx.step.run("large", lambda: LARGE)
             ctx.step.run("slow", self.stage.simulation.sleep, 5)
             twice = Event(name="tour/plain", id=f"twice-{ctx.run_id}")
-            ctx.step.send_event("send", [Event(name="tour/plain", data={"n": 1}), twice])
+            pair = [Event(name="tour/plain", data={"n": n}) for n in range(2)]
+            ctx.step.send_event("send", [*pair, twice])
             ctx.step.send_event("send again", twice)
             ctx.step.sleep("short", 30_000)
             ctx.step.sleep("long", HOUR_MS // 3)
@@ -72,7 +76,7 @@ class Tour:
                 idempotency="event.data.n",
                 cancel=[Cancel(event="tour/stop", if_exp="async.data.n == event.data.n")],
             ),
-            self._function(forgetful, "forgetful", "tour/forgotten"),
+            self._function(forgetful, "forgetful", FORGOTTEN),
         ]
 
     def go(self, stage: Stage) -> None:
@@ -102,7 +106,7 @@ class Tour:
         [event_id] = self._send(event)
         wiring = self.stage.cloud.wiring["tour-everything"]
         sqs = client("sqs")
-        sqs.send_message(QueueUrl=wiring.queue_url, MessageBody="no message of an event")
+        sqs.send_message(QueueUrl=wiring.queue_url, MessageBody=NO_MESSAGE)
         # A duplicate; and the same key of idempotency once more.
         assert self._send(event) == [event_id]
         other_id = self._send({"name": "tour/everything", "data": {"n": 1}})[0]
@@ -110,9 +114,8 @@ class Tour:
         run = self._until(lambda: self._runs_of(event_id) or self._runs_of(other_id))[0]
         again = self.stage.handled["tour-everything"][0]
         sqs.send_message(QueueUrl=wiring.queue_url, MessageBody=again)
-        answer = {"name": "tour/answer", "data": {"text": LARGE}}
         self._until(lambda: self._is_at(run["run_id"], "wait"))
-        self._send(answer)
+        self._send({"name": "tour/answer", "data": {"text": LARGE}}, {"name": "tour/other"})
         ended = self._until(lambda: self._ended(run["run_id"]))
         assert ended["status"] == "Completed", ended
         assert ended["output"] == {"found": len(LARGE), "invoked": 2, "large": LARGE}
@@ -121,12 +124,13 @@ class Tour:
 
     def _forget_an_event(self) -> None:
         """A run whose event is gone from the bucket when what it waits for comes."""
-        [event_id] = self._send({"name": "tour/forgotten", "data": {"text": LARGE}})
+        [event_id] = self._send({"name": FORGOTTEN, "data": {"text": LARGE}})
         run = self._until(lambda: self._runs_of(event_id))[0]
         self._until(lambda: self._is_at(run["run_id"], "wait"))
         bucket = f"{PREFIX}-payloads"
         for found in client("s3").list_objects_v2(Bucket=bucket)["Contents"]:
-            client("s3").delete_object(Bucket=bucket, Key=found["Key"])
+            if event_id in found["Key"]:
+                client("s3").delete_object(Bucket=bucket, Key=found["Key"])
         self._send({"name": "tour/called"})
         ended = self._until(lambda: self._ended(run["run_id"]))
         assert ended["status"] == "Failed", ended
@@ -135,7 +139,8 @@ class Tour:
     def _look(self, run_id: str) -> None:
         """What is there is shown."""
         [event_id] = self._send_by_api({"name": "tour/plain", "id": "by-api"})
-        [large_id] = self._send_by_api({"name": "tour/large", "data": {"text": LARGE}})
+        large = {"name": "tour/large", "data": {"text": LARGE}}
+        [large_id, _] = self._send_by_api(large, {"name": "tour/other"})
         self._until(lambda: self._runs_of(event_id))
         assert self._get(f"/v1/events/{large_id}")["data"]["text"] == LARGE
         assert {event["internal_id"] for event in self._get("/v1/events")} >= {event_id, large_id}

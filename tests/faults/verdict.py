@@ -66,7 +66,9 @@ def _runs(verdict: Verdict) -> dict[str, list[Item]]:
         by_event[item["event_id"]["S"]].append(item)
         if status != "Completed":
             output = item.get("output", {}).get("S", "")
-            verdict.broken.append(f"run {item['sk']['S']} of {function_id}: {status} {output[:200]}")
+            verdict.broken.append(
+                f"run {item['sk']['S']} of {function_id}: {status} {output[:200]}"
+            )
     return by_event
 
 
