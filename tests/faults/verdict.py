@@ -57,7 +57,7 @@ def judge(stage: Stage, sent: Sent, ledger: Ledger) -> Verdict:
 def _runs(verdict: Verdict) -> dict[str, list[Item]]:
     """The runs of each event, by its internal id, once all have been counted."""
     by_event: defaultdict[str, list[Item]] = defaultdict(list)
-    for item in _items("runs"):
+    for item in items("runs"):
         status = item["status"]["S"]
         function_id = item["function_id"]["S"]
         verdict.runs[function_id] += 1
@@ -74,7 +74,7 @@ def _runs(verdict: Verdict) -> dict[str, list[Item]]:
 
 def _judge_acknowledged(verdict: Verdict, sent: Sent, runs: dict[str, list[Item]]) -> None:
     """Each ran exactly once for each of its functions, and is stored."""
-    stored = {item["sk"]["S"]: item for item in _items("events")}
+    stored = {item["sk"]["S"]: item for item in items("events")}
     for order, ids in sent.ids.items():
         if len(ids) > 1:
             verdict.broken.append(f"order {order} was acknowledged under {len(ids)} ids")
@@ -122,7 +122,7 @@ def _judge_steps(verdict: Verdict, ledger: Ledger) -> None:
     """Of each step there is one value, however often it ran: the first that was stored."""
     recorded = {
         (item["pk"]["S"].rpartition("#")[2], item["name"]["S"]): item.get("memo", {}).get("S")
-        for item in _items("steps")
+        for item in items("steps")
     }
     for (run_id, name), values in ledger.seen.items():
         memo = recorded.get((run_id, name))
@@ -132,6 +132,6 @@ def _judge_steps(verdict: Verdict, ledger: Ledger) -> None:
     verdict.steps_repeated = sum(count - 1 for count in ledger.steps.values())
 
 
-def _items(table: str) -> Iterator[Item]:
+def items(table: str) -> Iterator[Item]:
     for page in client("dynamodb").get_paginator("scan").paginate(TableName=f"{PREFIX}-{table}"):
         yield from page["Items"]

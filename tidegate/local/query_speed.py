@@ -92,7 +92,7 @@ def _bytes_of(item: Any) -> int:
 def _length(text: Any, value: Any = None) -> int:
     if type(text) is str and text.isascii():
         return len(text)
-    return bytesize(text) if value is None else value.size()  # type: ignore[no-any-return]
+    return int(bytesize(text) if value is None else value.size())
 
 
 def _rows(
