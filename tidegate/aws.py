@@ -52,8 +52,11 @@ _LASTING = frozenset(
 )
 _THROTTLED = frozenset(
     {
+        "KMSThrottling",
+        "KmsThrottled",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
+        "RequestThrottled",
         "SlowDown",
         "Throttled",
         "ThrottledException",

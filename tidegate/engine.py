@@ -80,7 +80,8 @@ class Engine:
     observer: Observer = NOBODY
 
     @cached_property
-    def _incoming(self) -> Incoming:
+    def incoming(self) -> Incoming:
+        """What its messages stand for."""
         return Incoming(self.function, self.runs, self.store, self.announce, self.manifest)
 
     @cached_property
@@ -123,7 +124,7 @@ class Engine:
 
     def _handle(self, message: Message, deadline_ms: int) -> None:
         if isinstance(message, CronMessage):
-            event = self._incoming.event_of_tick(message)
+            event = self.incoming.event_of_tick(message)
         else:
             try:
                 event = self._event_of(message)
@@ -140,9 +141,9 @@ class Engine:
         """
         starts = not message.wakes and not message.resumes
         if starts and message.rerun is None:
-            event = self._incoming.event_of(message)
+            event = self.incoming.event_of(message)
             return event if event is not None and self._idempotency.admits(event) else None
-        if not starts and self._incoming.run_of(message.event, message.rerun) is None:
+        if not starts and self.incoming.run_of(message.event, message.rerun) is None:
             return None
         return message.with_body(self.runs.payloads)
 
@@ -178,9 +179,9 @@ class Engine:
             DeadLetterError: it can never have its event, and was not to be cancelled anyway.
             RunLeasedError: whoever has the event goes on with the run.
         """
-        run, event = self._incoming.run_of(message.event, message.rerun), message.without_data()
+        run, event = self.incoming.run_of(message.event, message.rerun), message.without_data()
         if run is None:
-            if not self._incoming.starts_without_data(message):
+            if not self.incoming.starts_without_data(message):
                 raise error
             run = self._new_run(event, message, deadline_ms)
             if self.runs.create(run) is not None:
@@ -200,7 +201,7 @@ class Engine:
         self, event: AcceptedEvent, message: Message, deadline_ms: int, *, is_late: bool = False
     ) -> Run:
         now_ms = self.clock.now_ms()
-        run = self._incoming.new_run(event, message, now_ms)
+        run = self.incoming.new_run(event, message, now_ms)
         if is_late:
             return replace(self._leased(run, deadline_ms), started_ms=None)
         if event.ts - now_ms >= _SHORT_WAIT_MS:

@@ -124,7 +124,8 @@ class Stage:
     @property
     def matcher(self) -> MatcherWorker:
         answer = Probes(self.settings.jobs_table, self.clock).answer
-        return MatcherWorker(Matcher(self.waker, StoredEvents(self.store), answer), self.jobs)
+        matcher = Matcher(self.waker, StoredEvents(self.store), answer)
+        return MatcherWorker(matcher, self.jobs, self.clock)
 
     @property
     def runs(self) -> RunStore:

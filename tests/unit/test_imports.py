@@ -205,7 +205,7 @@ def test_the_test_kit_loads_no_aws() -> None:
             "tidegate.handlers.matcher",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            119,
+            120,
         ),
         ("tidegate.handlers.api", (*MODELS, *FUNCTIONS), {"dynamodb"}, 252),
     ],

@@ -13,6 +13,7 @@ from tidegate.clock import SystemClock
 from tidegate.event_store import EventStore
 from tidegate.job_store import JobQueue, JobStore
 from tidegate.job_work import JobWork
+from tidegate.lambda_context import LambdaContext
 from tidegate.look import StoredEvents
 from tidegate.manifest import Manifest
 from tidegate.matcher import Matcher
@@ -66,11 +67,11 @@ jobs = JobWork(
     clock,
 )
 matcher = Matcher(waker, StoredEvents(events), Probes(settings.jobs_table, clock).answer)
-worker = MatcherWorker(matcher, jobs)
+worker = MatcherWorker(matcher, jobs, clock)
 make_clients("dynamodb", "sns")
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """One batch of messages."""
     with watching.invocation():
-        return worker.handle(event)
+        return worker.handle(event, context.get_remaining_time_in_millis())
