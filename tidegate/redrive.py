@@ -18,8 +18,9 @@ from tidegate.queue_directory import QueueDirectory
 _LOOKED_AT = 500
 # For how long nobody else sees what a job has left alone, unless it ends before, in seconds.
 _HIDDEN_S = 120
-# When others have in hand what is left, a job asks again: so often, and after so many seconds.
-PATIENCE = 3
+# When others have in hand what is left, a job asks again, after so many seconds and twice that each
+# time: all in all for longer than letters are out of sight of which a lost answer had told.
+PATIENCE = 5
 PAUSE_S = 5
 
 
@@ -63,7 +64,8 @@ class Redriver:
         note = next((fault for fault in reversed(faults) if fault), None)
         if self._goes_on(job, queue, hand, len(kept)):
             cursor = _next(job.cursor, is_idle=hand.is_last and not hand.wanted)
-            return Progress(cursor, found, done, note, PAUSE_S if hand.is_last else 0)
+            pause_s = PAUSE_S * 2 ** _idle_pages(job.cursor) if hand.is_last else 0
+            return Progress(cursor, found, done, note, pause_s)
         queue.put_down([*hand.others, *kept])
         missing = max(len(job.message_ids) - job.found - found, 0)
         if missing:

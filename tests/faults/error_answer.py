@@ -28,6 +28,7 @@ THROTTLING: dict[str, tuple[tuple[int, str, str], ...]] = {
     "scheduler": ((429, "ThrottlingException", "Rate exceeded"),),
     "sns": ((400, "Throttling", "Rate exceeded"), (429, "Throttled", "Rate exceeded")),
     "sqs": ((403, "RequestThrottled", "Request is throttled."),),
+    "ssm": ((400, "ThrottlingException", "Rate exceeded"),),
 }
 SERVER_ERRORS: dict[str, tuple[tuple[int, str, str], ...]] = {
     "dynamodb": (
@@ -48,6 +49,7 @@ SERVER_ERRORS: dict[str, tuple[tuple[int, str, str], ...]] = {
         (500, "InternalError", "We encountered an internal error. Please try again."),
         (503, "ServiceUnavailable", "Service Unavailable"),
     ),
+    "ssm": ((500, "InternalServerError", "An error occurred on the server side."), (503, "", "")),
 }
 
 
@@ -96,6 +98,11 @@ def _sqs(code: str, message: str) -> Written:
     return headers, json.dumps(fault).encode()
 
 
+def _ssm(code: str, message: str) -> Written:
+    fault = {"__type": code, "message": message}
+    return {"content-type": "application/x-amz-json-1.1"}, json.dumps(fault).encode()
+
+
 def _scheduler(code: str, message: str) -> Written:
     headers = {"content-type": "application/json", "x-amzn-errortype": code}
     return headers, json.dumps({"Message": message}).encode()
@@ -125,4 +132,5 @@ _WRITTEN = {
     "scheduler": _scheduler,
     "sns": _sns,
     "sqs": _sqs,
+    "ssm": _ssm,
 }

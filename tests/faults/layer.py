@@ -38,7 +38,7 @@ from tests.faults.fault import (
 from tidegate.aws import client
 from tidegate.local import moto_shortcut
 
-SERVICES: tuple[Any, ...] = ("dynamodb", "s3", "scheduler", "sns", "sqs")
+SERVICES: tuple[Any, ...] = ("dynamodb", "s3", "scheduler", "sns", "sqs", "ssm")
 _MINE = "tidegate_faults"
 
 Hit = tuple[str, str, str]

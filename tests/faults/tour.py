@@ -25,6 +25,8 @@ from tidegate.step import StepId
 
 URL = "http://stage.example"
 ENV = "production"
+# Where a message belongs that is too damaged to say its environment.
+DAMAGED = "dev"
 LARGE = "x" * 70_000
 HOUR_MS = 3_600_000
 # What becomes a dead letter on the way.
@@ -93,6 +95,7 @@ class Tour:
         run_id = self._do_everything()
         self._look(run_id)
         self._act(run_id)
+        self._redrive()
         self._look_after_keys()
         # Once more, for what a fault the first time kept from being reached.
         self._forget_an_event()
@@ -162,6 +165,7 @@ class Tour:
         replay = {"function_id": "tour-plain", "per_second": 1, **since}
         self._finish_job("event_replays", replay)
         self._until(lambda: self._is_at(rerun_id, "wait"))
+        self._finish_job("recoveries", {"function_id": "tour-everything", **since})
         cancellation = {"app_id": "tour", "function_id": "everything", "if": "event.data.n == 1"}
         span = {"started_after": self._ago(12 * HOUR_MS), "started_before": self._ago(0)}
         self._finish_job("cancellations", {**cancellation, **span})
@@ -171,6 +175,24 @@ class Tour:
         self._send({"name": "tour/stop", "data": {"n": 1}})
         started = self._api("POST", "/v1/replays", {"function_id": "tour-plain", **since}, 201)
         self._api("DELETE", f"/v1/replays/{started['data']['id']}", None, 200)
+
+    def _redrive(self) -> None:
+        """Of two dead letters one is put back, and dies again; then all are deleted."""
+        function = "tour-everything"
+        url = self.stage.cloud.wiring[function].dead_letter_url
+        client("sqs").send_message(QueueUrl=url, MessageBody=NO_MESSAGE)
+        assert {one["function_id"]: one["messages"] for one in self._get("/v1/dead_letter_queues")}[
+            function
+        ]
+
+        def two() -> Any:
+            found = self._get(f"/v1/functions/{function}/dead_letters", DAMAGED)["dead_letters"]
+            return found if len(found) >= 2 else None
+
+        chosen = self._until(two)[0]["id"]
+        self._end_job("redrives", {"function_id": function, "message_ids": [chosen]}, DAMAGED)
+        self._until(two)
+        self._end_job("dead_letter_deletions", {"function_id": function}, DAMAGED)
 
     def _look_after_keys(self) -> None:
         made = self._api("POST", "/v1/keys", {"kind": "event", "name": "tour"}, 201)["data"]
@@ -211,11 +233,13 @@ class Tour:
     def _send_by_api(self, *events: Mapping[str, Any]) -> list[str]:
         return list(self._api("POST", "/v1/events", list(events), 201)["data"]["ids"])
 
-    def _get(self, path: str) -> Any:
-        return self._api("GET", path, None, 200)["data"]
+    def _get(self, path: str, env: str = "") -> Any:
+        return self._api("GET", path, None, 200, env=env)["data"]
 
-    def _api(self, method: str, path: str, body: Any, *status: int) -> Any:
+    def _api(self, method: str, path: str, body: Any, *status: int, env: str = "") -> Any:
         headers = {"authorization": f"Bearer {self._signing_key}"}
+        if env:
+            headers["x-inngest-env"] = env
         return self._request(method, path, body, status, headers).json()
 
     def _request(
@@ -253,14 +277,19 @@ class Tour:
         return run if run and run["status"] in ("Completed", "Failed", "Cancelled") else None
 
     def _finish_job(self, kind: str, body: Mapping[str, Any]) -> None:
-        job = self._api("POST", f"/v1/{kind}", body, 201)["data"]
-        ended = self._until(lambda: self._job(kind, job["id"]))
-        assert (ended["status"], ended["skipped"]) == ("Completed", 0)
+        ended = self._end_job(kind, body)
+        assert ended["skipped"] == 0
         assert ended["done"] >= 1
-        assert self._get(f"/v1/{kind}")
 
-    def _job(self, kind: str, job_id: str) -> Any:
-        job = self._get(f"/v1/{kind}/{job_id}")
+    def _end_job(self, kind: str, body: Mapping[str, Any], env: str = "") -> Any:
+        job = self._api("POST", f"/v1/{kind}", body, 201, env=env)["data"]
+        ended = self._until(lambda: self._job(kind, job["id"], env))
+        assert ended["status"] == "Completed"
+        assert self._get(f"/v1/{kind}", env)
+        return ended
+
+    def _job(self, kind: str, job_id: str, env: str) -> Any:
+        job = self._get(f"/v1/{kind}/{job_id}", env)
         return job if job["status"] != "Running" else None
 
     def _ago(self, ms: int) -> int:
