@@ -179,6 +179,7 @@ def _raised(
         "sqs": lambda: client("sqs").send_message(
             QueueUrl=cloud.matcher.queue_url, MessageBody="a"
         ),
+        "ssm": lambda: client("ssm").get_parameters_by_path(Path="/layer"),
     }
     with fail(*[fault] * ATTEMPTS), pytest.raises(ClientError) as caught:
         calls[service]()
