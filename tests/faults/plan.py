@@ -23,8 +23,7 @@ from tests.faults.fault import (
 )
 from tests.handler_calls import HANDLERS, action_of, resources_of
 
-# How often each kind happens, of those that can happen to a call. A crash ends everything that its
-# process does, so of ten messages that are handled together it costs each one an attempt.
+# How often each kind happens, of those that can happen to a call.
 _WEIGHTS: dict[type[Fault], float] = {
     Throttled: 20,
     ServerError: 12,
@@ -33,10 +32,13 @@ _WEIGHTS: dict[type[Fault], float] = {
     AnswerLost: 16,
     Disconnected: 8,
     Slow: 10,
-    DoneInPart: 10,
-    CutOff: 10,
-    Crash: 0.5,
+    DoneInPart: 40,
+    CutOff: 40,
 }
+# A crash ends all that its process does: one request, or ten messages, each of which it costs an
+# attempt, and half an hour of virtual time.
+_WEIGHTS_OF_CRASHES = {"ingest": 8.0}
+_WEIGHT_OF_OTHER_CRASHES = 0.5
 _VARIANTS = 6
 
 
@@ -60,7 +62,7 @@ class RandomFaults:
             # It is Lambda that polls, and the visibility timeout that mends what it loses.
             return None
         kinds = [kind for kind in KINDS if kind.can_happen_to(call)]
-        weights = [_WEIGHTS[type(kind)] for kind in kinds]
+        weights = [_weight(kind, call) for kind in kinds]
         [kind] = self._random.choices(kinds, weights)
         return self._varied(kind)
 
@@ -70,6 +72,12 @@ class RandomFaults:
         if isinstance(kind, Slow):
             return Slow(self._random.uniform(0.2, 3.9))
         return kind
+
+
+def _weight(kind: Fault, call: Call) -> float:
+    if isinstance(kind, Crash):
+        return _WEIGHTS_OF_CRASHES.get(call.caller, _WEIGHT_OF_OTHER_CRASHES)
+    return _WEIGHTS[type(kind)]
 
 
 @dataclass

@@ -21,9 +21,9 @@ _SENDERS = 40
 _LARGE = "x" * 70_000
 # Of a hundred requests, how many have one event, are sent by somebody who gives up, and, of those
 # whose events all have ids, are sent by somebody else once more.
-_SINGLE, _IMPATIENT, _TWICE = 60, 10, 25
+_SINGLE, _IMPATIENT, _TWICE = 60, 20, 40
 _MOST_IN_A_BATCH = 20
-_GIVES_UP_AFTER_S = 0.06
+_GIVES_UP_AFTER_S = 0.03
 
 
 @dataclass
@@ -35,12 +35,14 @@ class Sent:
         ids: by order, the internal ids that it was acknowledged with.
         requests: how many requests ended in which way.
         with_id: the orders whose events have an `id`.
+        sent_twice: how many events were sent again by somebody else.
     """
 
     names: dict[str, str] = field(default_factory=dict)
     ids: dict[str, set[str]] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
     with_id: set[str] = field(default_factory=set)
+    sent_twice: int = 0
 
     def note(self, events: Sequence[Event], ids: Sequence[str]) -> None:
         """Write down that events were acknowledged."""
@@ -115,8 +117,9 @@ class Senders:
                 self._send_impatiently(request)
             else:
                 self._send_steadily(request)
-                if all(event.id for event in request) and self._random.randrange(100) < _TWICE:
-                    self._send_steadily(request)
+            if all(event.id for event in request) and self._random.randrange(100) < _TWICE:
+                self.sent.sent_twice += len(request)
+                self._send_steadily(request)
 
     def _end(self, sender: Future[Any]) -> None:
         self._at_work -= 1
