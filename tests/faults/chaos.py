@@ -67,8 +67,9 @@ def chaos(number: int, seed: int, rate: float = RATE) -> Chaos:
         senders.start()
         last_s = first_s + LONGEST_S
         stage.simulation.run(
-            until=lambda: (senders.are_done() and stage.is_settled())
-            or stage.simulation.now_s > last_s
+            until=lambda: (
+                (senders.are_done() and stage.is_settled()) or stage.simulation.now_s > last_s
+            )
         )
         virtual_s = stage.simulation.now_s - first_s
         faults = stage.faults
