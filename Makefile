@@ -8,7 +8,7 @@ UV := $(BIN)/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test bench lint types unit synth snapshot openapi vendor wheel deploy lock audit clean
+.PHONY: help dev test bench chaos lint types unit synth snapshot openapi vendor wheel deploy lock audit clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test: lint types unit synth  ## lint, types, all tests, synthesis
 
 bench: .stamps/test  ## measure; `make bench ONLY=testkit` runs one part of it
 	$(BIN)/python -m bench $(ONLY)
+
+chaos: .stamps/test  ## 10,000 events while calls of AWS fail at random; `make chaos SEED=7` repeats a run
+	$(BIN)/python -m tests.faults.chaos 10000 $(if $(SEED),--seed $(SEED))
 
 lint: .stamps/test  ## ruff: style and format
 	$(BIN)/ruff check
