@@ -100,3 +100,17 @@ BROKEN: dict[str, Callable[[Sent, Ledger], object]] = {
     "shop-charge ran 2 times": lambda sent, ledger: ledger.runs["shop-charge", "1"].add("other"),
     "was seen and": lambda sent, ledger: next(iter(ledger.seen.values())).add("other"),
 }
+
+
+def test_what_is_kept_is_not_called_broken(
+    judged: Callable[[Callable[[Sent, Ledger], object]], list[str]],
+) -> None:
+    assert judged(lambda sent, ledger: None) == []
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_broken_is_said(
+    judged: Callable[[Callable[[Sent, Ledger], object]], list[str]], what: str
+) -> None:
+    broken = judged(BROKEN[what])
+    assert any(what in one for one in broken), broken
