@@ -11,9 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.dynamodb import dynoxide
 from tests.handler_calls import Calls, recording
+
+# No test depends on how fast the machine is.
+settings.register_profile("tidegate", deadline=None)
+settings.load_profile("tidegate")
 
 TESTS = Path(__file__).parent
 LAST = TESTS / "infra" / "test_calls.py"
