@@ -28,7 +28,7 @@ lint: .stamps/test  ## ruff: style and format
 types: .stamps/test  ## mypy, strict
 	$(BIN)/mypy
 
-unit: .stamps/test .stamps/node .stamps/chromium  ## all tests
+unit: .stamps/test .stamps/node .stamps/chromium .stamps/dynoxide  ## all tests
 	$(BIN)/pytest
 
 synth: .stamps/test .stamps/node  ## the stack's template, in cdk.out
@@ -50,10 +50,13 @@ deploy: .stamps/test .stamps/node  ## deploy the stage STAGE into the AWS accoun
 	$(BIN)/npx --no-install cdk deploy -c stage=$(or $(STAGE),dev)
 
 # No part of `make test`: it asks PyPI and npm what is known of each package, so it needs a network.
-audit: .stamps/dev  ## ask PyPI and npm for known vulnerabilities of the locked packages
-	$(UV) tool run 'pip-audit>=2.9,<3' --disable-pip --require-hashes --progress-spinner off \
-		$(addprefix -r ,tidegate_cdk/lambda.txt $(addprefix requirements/,dev.txt test.txt uv.txt))
+# Strict: a package that could not be looked up is no package without vulnerabilities.
+audit: .stamps/audit .stamps/node  ## ask PyPI and npm for known vulnerabilities of the locked packages
+	$(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		$(addprefix -r ,tidegate_cdk/lambda.txt $(wildcard requirements/*.txt))
 	$(BIN)/npm audit --omit=optional
+
+AUDIT := .build/audit
 
 lock:  ## resolve the locked versions anew
 	$(UV) pip compile $(COMPILE) --extra build --extra dev pyproject.toml -o requirements/dev.txt
@@ -61,6 +64,7 @@ lock:  ## resolve the locked versions anew
 		-c requirements/dev.txt pyproject.toml -o requirements/test.txt
 	$(UV) pip compile $(COMPILE) -c requirements/dev.txt $(IN_THE_RUNTIME) pyproject.toml \
 		-o tidegate_cdk/lambda.txt
+	echo 'pip-audit>=2.9,<3' | $(UV) pip compile $(COMPILE) - -o requirements/audit.txt
 
 # Lambda's Python runtime brings boto3 and what it needs.
 IN_THE_RUNTIME := $(addprefix --no-emit-package ,boto3 botocore s3transfer urllib3 python-dateutil six)
@@ -88,9 +92,19 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-header --no-
 	@$(BIN)/npm ci --silent --no-audit --no-fund
 	@touch $@
 
+# In a place of its own: nothing else of the project has to agree with what it needs.
+.stamps/audit: .stamps/venv requirements/audit.txt
+	@$(UV) venv -q --clear --python $(BIN)/python $(AUDIT)
+	@$(UV) pip install -q --python $(AUDIT)/bin/python --require-hashes -r requirements/audit.txt
+	@touch $@
+
 # What tests the dashboard in a browser: without one these tests are skipped, but not in CI.
 .stamps/chromium: .stamps/test
 	@$(BIN)/python -m tests.browser.chromium && touch $@ || test "$(CI)" != true
+
+# What storage is tested on besides moto: without it these tests are skipped, but not in CI.
+.stamps/dynoxide: .stamps/test tests/dynamodb/dynoxide.py
+	@$(BIN)/python -m tests.dynamodb.dynoxide && touch $@ || test "$(CI)" != true
 
 clean:  ## remove everything that was installed or made
 	rm -rf .venv .stamps .build cdk.out dist node_modules

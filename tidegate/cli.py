@@ -17,6 +17,7 @@ except ModuleNotFoundError as missing:
 
 from tidegate.clock import SystemClock
 from tidegate.commands.connection import Surroundings, takes_options
+from tidegate.commands.dead_letters import dead_letters
 from tidegate.commands.doctor import doctor
 from tidegate.commands.ending import run_to_the_end
 from tidegate.commands.events import events
@@ -42,7 +43,7 @@ app = typer.Typer(
 app.command()(send)
 app.command()(doctor)
 app.command()(init)
-for group in (events, runs, functions, jobs, keys, envs, schemas):
+for group in (events, runs, functions, jobs, dead_letters, keys, envs, schemas):
     app.add_typer(group)
 
 

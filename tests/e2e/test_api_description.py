@@ -39,7 +39,14 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "rest-api.md"
 CHECKOUT = "storefront/cart.checkout.completed"
 REPLAY = {"function_id": "shop-send-receipt", "from": "2025-01-01", "until": "2025-01-02"}
 EVENT_REPLAY = {**REPLAY, "if": "false"}
-LISTS = ("/v1/events", "/v1/runs", "/v1/replays", "/v1/event_replays", "/v1/cancellations")
+LISTS = (
+    "/v1/events",
+    "/v1/runs",
+    "/v1/replays",
+    "/v1/event_replays",
+    "/v1/cancellations",
+    "/v1/recoveries",
+)
 CANCELLATION = {"app_id": "shop", "function_id": "send-receipt", "started_before": "2025-01-01"}
 
 
@@ -85,12 +92,13 @@ def seeded() -> Iterator[Seeded]:
                 "replay": started(served, "replays", REPLAY),
                 "event_replay": started(served, "event_replays", EVENT_REPLAY),
                 "cancellation": started(served, "cancellations", CANCELLATION),
+                "recovery": started(served, "recoveries", REPLAY),
                 "key_id": started(served, "keys", {"kind": "event"}),
                 "revoked": started(served, "keys", {"kind": "event"}),
                 "environment": Environments(f"{PREFIX}-keys", SystemClock()).open("pr-1").name,
             },
         )
-        for kind in ("replays", "event_replays", "cancellations"):
+        for kind in ("replays", "event_replays", "cancellations", "recoveries"):
             stop_all(served, kind)
 
 
@@ -115,8 +123,8 @@ def stop_all(served: Served, kind: str) -> None:
 
 def kind_of(path: str) -> str:
     """The kind of the jobs below a path."""
-    kinds = ("event_replay", "replay", "cancellation")
-    return next((kind for kind in kinds if f"/{kind}s" in path), "")
+    found = re.match("/v1/(event_replay|replay|cancellation|recover)", path)
+    return "" if found is None else found[1].replace("recover", "recovery")
 
 
 def asked_document() -> dict[str, Any]:
@@ -211,6 +219,11 @@ ASKED: list[tuple[str, str, Any, int]] = [
     ("GET", "/v1/cancellations?limit=1", None, 200),
     ("GET", "/v1/cancellations/{cancellation}", None, 200),
     ("DELETE", "/v1/cancellations/{cancellation}", None, 200),
+    ("POST", "/v1/recoveries", REPLAY, 201),
+    ("POST", "/v1/recoveries", REPLAY | {"function_id": "shop-none"}, 404),
+    ("GET", "/v1/recoveries", None, 200),
+    ("GET", "/v1/recoveries/{recovery}", None, 200),
+    ("DELETE", "/v1/recoveries/{recovery}", None, 200),
     ("POST", "/v1/events", {"name": "app/unheard"}, 201),
     ("POST", "/v1/events", [{"name": "app/unheard", "ts": 1}], 400),
     ("POST", "/v1/keys", {"kind": "event", "name": "shop", "event_names": ["app/*"]}, 201),

@@ -158,18 +158,16 @@ class DevServer:
 
     def _serve(self, functions: list[Function]) -> None:
         """Make the cloud and its Lambdas be what the functions ask for."""
-        self._cloud.provision(Manifest.of(functions))
-        self._lambdas = self._make_lambdas(functions)
+        # What has been served before and is gone now ends its runs, as in a deployment.
+        manifest = Manifest.of(functions).keeping(self._cloud.wiring)
+        self._cloud.provision(manifest)
+        self._lambdas = self._make_lambdas(manifest)
         self._feed(_MATCHER, _MATCHER, self._cloud.matcher)
-        for function in functions:
+        for function in manifest.deployed:
             self._feed(function.id, _worker(function.id), self._cloud.wiring[function.id])
-        for name in self._mappings.keys() - {_MATCHER, *(function.id for function in functions)}:
-            mapping = self._mappings.pop(name)
-            mapping.stop()
-            mapping.drain(_MOMENT_S)
         self.functions = functions
 
-    def _make_lambdas(self, functions: list[Function]) -> dict[str, LambdaFunction]:
+    def _make_lambdas(self, manifest: Manifest) -> dict[str, LambdaFunction]:
         lambdas = {
             "ingest": LambdaFunction(
                 "ingest", HANDLERS["ingest"], self._cloud.ingest_environment()
@@ -179,7 +177,7 @@ class DevServer:
                 _MATCHER, HANDLERS["matcher"], self._cloud.matcher_environment()
             ),
         }
-        for function in functions:
+        for function in manifest.deployed:
             lambdas[_worker(function.id)] = LambdaFunction(
                 _worker(function.id),
                 HANDLERS["worker"],
@@ -209,6 +207,7 @@ class DevServer:
         return self._lambdas[name].invoke
 
     def _files_changed(self) -> None:
+        before = {function.id for function in self.functions}
         try:
             functions = self.reload()
         except LoadError as error:
@@ -217,6 +216,8 @@ class DevServer:
             logger.exception("not reloaded")
         else:
             logger.info("reloaded: %d functions", len(functions))
+            for gone in sorted(before - {function.id for function in functions}):
+                logger.info("removed: %s; its runs that wait are ended when they go on", gone)
 
     def _stop_lambdas(self) -> None:
         end = time.monotonic() + _STOP_S
