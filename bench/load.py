@@ -129,7 +129,7 @@ def growth_percent(samples: Sequence[tuple[float, int]]) -> float:
     Args:
         samples: bytes by seconds, in order.
     """
-    times, sizes = zip(*samples, strict=True)
+    times, sizes = [at for at, _ in samples], [size for _, size in samples]
     slope: float = linear_regression(times, sizes).slope
     return slope * (times[-1] - times[0]) / sizes[0] * 100
 

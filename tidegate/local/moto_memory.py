@@ -6,7 +6,6 @@ whatever it published. (What queues keep is in `sqs_speed`, what is stored in `h
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 import moto.sns.models
@@ -32,8 +31,8 @@ def _make_untracked(cls: Any, *_: Any, **__: Any) -> Any:
 class _Nothing:
     """An attribute that is always an empty list: it forgets what is put into it."""
 
-    def __get__(self, _: object, __: object = None) -> deque[Any]:
-        return deque(maxlen=0)
+    def __get__(self, _: object, __: object = None) -> list[Any]:
+        return []
 
     def __set__(self, _: object, __: object) -> None:
         pass

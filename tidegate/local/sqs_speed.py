@@ -25,7 +25,7 @@ from moto.sqs.models import Message
 MOTO_VERSION = "5.2.5"
 
 # So many receipt handles of deleted messages are known, to those who delete them once more.
-MOST_DELETED = 10_000
+MOST_DELETED = 2_000
 _MOST_STALE = 64
 
 # What is about to be overridden, and so has no types.
