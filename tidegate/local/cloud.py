@@ -23,6 +23,7 @@ from tidegate.aws import client, forget_clients
 from tidegate.local import (
     dynamodb_speed,
     moto_gaps,
+    moto_memory,
     moto_shortcut,
     moto_speed,
     query_speed,
@@ -48,6 +49,7 @@ from tidegate.queue_directory import MATCHER
 from tidegate.settings import Settings
 
 PREFIX = "tidegate"
+BUCKET = f"{PREFIX}-payloads"
 RETENTION_S = 14 * 86_400
 
 _SERVICES: tuple[Any, ...] = ("dynamodb", "s3", "scheduler", "sns", "sqs", "ssm")
@@ -137,12 +139,18 @@ class Cloud:
         self._dynamodb_url = dynamodb_url
         self._undo = ExitStack()
 
+    @property
+    def tables(self) -> dict[str, str]:
+        """The names of the tables, by what they hold."""
+        return {table.name: _table_name(table) for table in TABLES}
+
     def start(self) -> None:
         """Start AWS and make what all functions share."""
         sqs_speed.install()
         dynamodb_speed.install()
         query_speed.install()
         moto_gaps.install()
+        moto_memory.install()
         moto_speed.install()
         self._undo.enter_context(environment(_ENVIRONMENT))
         if self._dynamodb_url is not None:
@@ -163,7 +171,7 @@ class Cloud:
                 self._undo.callback(_delete_table, table)
         self.topic_arns: tuple[str, ...] = (_create_topic(0),)
         self.matcher = _wire_matcher(self.topic_arns[0])
-        client("s3").create_bucket(Bucket=_BUCKET)
+        client("s3").create_bucket(Bucket=BUCKET)
         client("scheduler").create_schedule_group(Name=PREFIX)
 
     def stop(self) -> None:
@@ -230,7 +238,7 @@ class Cloud:
         )  # fmt: skip
 
     def _settings(self, wiring: FunctionWiring | None = None) -> Settings:
-        values: dict[str, Any] = {f"{table.name}_table": _table_name(table) for table in TABLES}
+        values: dict[str, Any] = {f"{what}_table": name for what, name in self.tables.items()}
         if wiring is not None:
             values |= {
                 "function": wiring.function.id,
@@ -241,7 +249,7 @@ class Cloud:
             }
         return Settings(
             topic_arns=self.topic_arns,
-            bucket=_BUCKET,
+            bucket=BUCKET,
             matcher_queue_url=self.matcher.queue_url,
             queues_path=_QUEUES_PATH,
             manifest=str(self.manifest_path),
@@ -287,7 +295,6 @@ class Cloud:
             scheduler.create_schedule(**wanted[name])
 
 
-_BUCKET = f"{PREFIX}-payloads"
 _QUEUES_PATH = f"/{PREFIX}/queues"
 _ENV = "dev"
 _SCHEDULE_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-scheduler"

@@ -17,9 +17,10 @@ from tidegate.clock import Clock, SystemClock
 from tidegate.errors import ConfigurationError
 from tidegate.function import Function
 from tidegate.local.app_modules import AppModules, LoadError
-from tidegate.local.cloud import PREFIX, Cloud, FunctionWiring, MatcherWiring
+from tidegate.local.cloud import BUCKET, PREFIX, Cloud, FunctionWiring, MatcherWiring
 from tidegate.local.environment import environment
 from tidegate.local.event_source import EventSourceMapping
+from tidegate.local.history import KEPT_EVENTS, History
 from tidegate.local.http_front import HttpFront
 from tidegate.local.lambda_function import LambdaFunction
 from tidegate.local.reload import Watcher
@@ -50,6 +51,7 @@ class DevServer:
         watch: whether saved files are loaded again.
         console: what is told of each event and run; nothing by default.
         clock: when schedules are due.
+        keep: how many events that are over are kept, with what they started.
 
     Attributes:
         functions: the functions that are served.
@@ -64,6 +66,7 @@ class DevServer:
         watch: bool = False,
         console: logging.Handler | None = None,
         clock: Clock | None = None,
+        keep: int = KEPT_EVENTS,
     ) -> None:
         self.functions: list[Function] = []
         self.url = ""
@@ -72,6 +75,7 @@ class DevServer:
         self._watch = watch
         self._console = console or logging.NullHandler()
         self._clock = clock or SystemClock()
+        self._keep = keep
         self._cloud = Cloud()
         self._lambdas: dict[str, LambdaFunction] = {}
         self._mappings: dict[str, EventSourceMapping] = {}
@@ -128,6 +132,9 @@ class DevServer:
         schedules = ScheduleClock(PREFIX, self._clock)
         self._undo.callback(schedules.stop)
         schedules.start()
+        history = History(self._cloud.tables, BUCKET, self._clock, events=self._keep)
+        self._undo.callback(history.stop)
+        history.start()
         self._undo.callback(_serve_http(HttpFront(ROUTES, self._lambda), listener))
         if self._watch:
             watcher = Watcher(self._app.roots, self._files_changed)
