@@ -74,7 +74,7 @@ def chaos(number: int, seed: int, rate: float = RATE) -> Chaos:
         virtual_s = stage.simulation.now_s - first_s
         faults = stage.faults
         calls, hits = Counter(faults.calls), Counter(faults.hits)
-        faults.__exit__()
+        faults.stop()
         verdict = judge(stage, senders.sent, ledger)
         if virtual_s > LONGEST_S:
             verdict.broken.append("after a day something is still under way")

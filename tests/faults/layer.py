@@ -121,6 +121,10 @@ class FaultLayer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Let nothing fail any more."""
         self._undo.close()
 
     # --- botocore's events, in the order in which they come --------------------------------------

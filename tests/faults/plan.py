@@ -37,7 +37,7 @@ _WEIGHTS: dict[type[Fault], float] = {
 }
 # A crash ends all that its process does: one request, or ten messages, each of which it costs an
 # attempt, and half an hour of virtual time.
-_WEIGHTS_OF_CRASHES = {"ingest": 8.0}
+_WEIGHTS_OF_CRASHES = {"ingest": 20.0}
 _WEIGHT_OF_OTHER_CRASHES = 0.5
 _VARIANTS = 6
 

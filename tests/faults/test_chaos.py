@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults.fault import KINDS, CutOff, name_of
-from tests.faults.senders import URL, Sent
+from tests.faults.senders import Sent, client_in
 from tests.faults.shop import PLACED, RETURNED, Ledger, functions
 from tests.faults.stage import Stage
 from tests.faults.verdict import judge
-from tidegate import Client, Event
+from tidegate import Event
 
 ROOT = Path(__file__).parents[2]
 EVENTS, SEED = 1_000, 7
@@ -76,13 +76,12 @@ def judged() -> Iterator[Callable[[Callable[[Sent, Ledger], object]], list[str]]
 
         def send() -> None:
             events = [Event(name=PLACED, data={"order": order}) for order in ("1", "2")]
-            client = Client(app_id="shop", base_url=URL, event_key="key")
             sent.names.update({"1": PLACED, "2": PLACED})
-            sent.note(events, client.send_sync(events))
+            sent.note(events, client_in(stage.simulation).send_sync(events))
 
         stage.do(send)
         stage.settle()
-        stage.faults.__exit__()
+        stage.faults.stop()
 
         def judge_after(change: Callable[[Sent, Ledger], object]) -> list[str]:
             changed = copy.deepcopy((sent, ledger))
