@@ -812,3 +812,14 @@ def test_a_request_that_takes_too_long_is_503_before_lambda_ends_it(stage: Stage
     assert answer["statusCode"] == 503
     assert answer["headers"]["retry-after"] == "1"
     assert json.loads(answer["body"])["ids"] == []
+
+
+def test_what_ends_the_process_of_a_request_ends_its_invocation(stage: Stage) -> None:
+    """It would go on until its time is up, and be answered then."""
+
+    class Exits:
+        def admit(self, *_: object) -> list[str]:
+            raise SystemExit(1)
+
+    with pytest.raises(SystemExit):
+        open_ingest(Exits()).handle(request([{"name": "app/a"}]), remaining_ms=4_000)
