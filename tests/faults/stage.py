@@ -37,9 +37,10 @@ from tidegate.local.http_front import gateway_event, http_response
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION, LambdaFunction
 from tidegate.local.schedules import ScheduleClock
 from tidegate.manifest import HANDLERS, MATCHER_TIMEOUT_S, ROUTES, Manifest
-from tidegate_cdk.handler_lambda import REQUEST_TIMEOUT_S
 
 MATCHER = "matcher"
+# Of ingest and of the REST API.
+REQUEST_TIMEOUT_S = 25
 _THREADS = ("tidegate.ingest", "tidegate.local.event_source", "tidegate.local.schedules")
 _TIMES = (
     "botocore.endpoint",

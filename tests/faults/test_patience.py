@@ -19,13 +19,13 @@ from tests.faults.fault import Call, ServerError, Throttled, TimedOut
 from tests.faults.layer import FaultLayer
 from tests.faults.plan import Always
 from tests.faults.shop import INSPECTED, PLACED, RETURNED, Ledger, functions
-from tests.faults.stage import MATCHER, Stage
+from tests.faults.stage import MATCHER, REQUEST_TIMEOUT_S, Stage
 from tidegate.aws import client
 from tidegate.batch import until_empty
 from tidegate.errors import PlatformError
 from tidegate.local.cloud import PREFIX, Cloud
 from tidegate.manifest import MATCHER_TIMEOUT_S
-from tidegate_cdk.handler_lambda import REQUEST_TIMEOUT_S
+from tidegate_cdk import handler_lambda
 
 TIMEOUT_S = 60
 ATTEMPTS = 3
@@ -100,6 +100,10 @@ def orders(name: str, count: int, **data: Any) -> list[dict[str, Any]]:
 def outage() -> Iterator[Outage]:
     with Outage() as outage:
         yield outage
+
+
+def test_the_time_of_a_request_is_the_stacks() -> None:
+    assert handler_lambda.REQUEST_TIMEOUT_S == REQUEST_TIMEOUT_S
 
 
 REQUESTS = {
