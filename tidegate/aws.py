@@ -115,8 +115,14 @@ def _keep_what_is_loaded() -> None:
 def _session() -> botocore.session.Session:
     # boto3 would make the same clients of it, and load the transfer manager of S3 besides.
     session = botocore.session.get_session()
-    session.register_component("data_loader", ServiceData())
+    session.register_component("data_loader", _service_data())
     return session
+
+
+@functools.cache
+def _service_data() -> ServiceData:
+    # It keeps what it has read, and that stays the same whatever AWS is asked.
+    return ServiceData()
 
 
 def forget_clients() -> None:
