@@ -4,12 +4,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
-WORKERS ?= 2
+# A server that the environment names is one; its tables are not for two processes.
+WORKERS ?= $(if $(TIDEGATE_DYNAMODB_URL),0,2)
 # The CDK runs on the Node that a package brings; whatever Node the machine has is left alone.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test bench lint types unit synth snapshot openapi vendor wheel deploy lock audit clean
+.PHONY: help dev test bench chaos lint types unit synth snapshot openapi vendor wheel deploy lock audit clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' $(MAKEFILE_LIST)
@@ -23,6 +24,9 @@ test: lint types synth unit  ## lint, types, synthesis, all tests
 bench: .stamps/test  ## measure; `make bench ONLY=testkit` runs one part of it
 	$(BIN)/python -m bench $(ONLY)
 
+chaos: .stamps/test  ## 10,000 events while calls of AWS fail at random; `make chaos SEED=7` repeats a run
+	$(BIN)/python -m tests.faults.chaos 10000 $(if $(SEED),--seed $(SEED))
+
 lint: .stamps/test  ## ruff: style and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -30,7 +34,7 @@ lint: .stamps/test  ## ruff: style and format
 types: .stamps/test  ## mypy, strict
 	$(BIN)/mypy
 
-unit: .stamps/test .stamps/node .stamps/chromium  ## all tests, by WORKERS processes at once
+unit: .stamps/test .stamps/node .stamps/chromium .stamps/dynoxide  ## all tests, by WORKERS processes at once
 	$(BIN)/pytest -n $(WORKERS)
 
 synth: .stamps/test .stamps/node  ## the stack's template, in cdk.out
@@ -52,10 +56,13 @@ deploy: .stamps/test .stamps/node  ## deploy the stage STAGE into the AWS accoun
 	$(BIN)/npx --no-install cdk deploy -c stage=$(or $(STAGE),dev)
 
 # No part of `make test`: it asks PyPI and npm what is known of each package, so it needs a network.
-audit: .stamps/dev  ## ask PyPI and npm for known vulnerabilities of the locked packages
-	$(UV) tool run 'pip-audit>=2.9,<3' --disable-pip --require-hashes --progress-spinner off \
-		$(addprefix -r ,tidegate_cdk/lambda.txt $(addprefix requirements/,dev.txt test.txt uv.txt))
+# Strict: a package that could not be looked up is no package without vulnerabilities.
+audit: .stamps/audit .stamps/node  ## ask PyPI and npm for known vulnerabilities of the locked packages
+	$(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		$(addprefix -r ,tidegate_cdk/lambda.txt $(wildcard requirements/*.txt))
 	$(BIN)/npm audit --omit=optional
+
+AUDIT := .build/audit
 
 lock:  ## resolve the locked versions anew
 	$(UV) pip compile $(COMPILE) --extra build --extra dev pyproject.toml -o requirements/dev.txt
@@ -63,6 +70,7 @@ lock:  ## resolve the locked versions anew
 		-c requirements/dev.txt pyproject.toml -o requirements/test.txt
 	$(UV) pip compile $(COMPILE) -c requirements/dev.txt $(IN_THE_RUNTIME) pyproject.toml \
 		-o tidegate_cdk/lambda.txt
+	echo 'pip-audit>=2.9,<3' | $(UV) pip compile $(COMPILE) - -o requirements/audit.txt
 
 # Lambda's Python runtime brings boto3 and what it needs.
 IN_THE_RUNTIME := $(addprefix --no-emit-package ,boto3 botocore s3transfer urllib3 python-dateutil six)
@@ -90,9 +98,19 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-header --no-
 	@$(BIN)/npm ci --silent --no-audit --no-fund
 	@touch $@
 
+# In a place of its own: nothing else of the project has to agree with what it needs.
+.stamps/audit: .stamps/venv requirements/audit.txt
+	@$(UV) venv -q --clear --python $(BIN)/python $(AUDIT)
+	@$(UV) pip install -q --python $(AUDIT)/bin/python --require-hashes -r requirements/audit.txt
+	@touch $@
+
 # What tests the dashboard in a browser: without one these tests are skipped, but not in CI.
 .stamps/chromium: .stamps/test
 	@$(BIN)/python -m tests.browser.chromium && touch $@ || test "$(CI)" != true
+
+# What storage is tested on besides moto: without it these tests are skipped, but not in CI.
+.stamps/dynoxide: .stamps/test tests/dynamodb/dynoxide.py
+	@$(BIN)/python -m tests.dynamodb.dynoxide && touch $@ || test "$(CI)" != true
 
 clean:  ## remove everything that was installed or made
 	rm -rf .venv .stamps .build cdk.out dist node_modules

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 _RUN = "import sys; from tidegate.cli import main; sys.argv[0] = 'tidegate'; main()"
@@ -17,24 +19,49 @@ _URL = re.compile(r"^Tidegate dev server +http://localhost:(\d+)$", re.MULTILINE
 _PATIENCE_S = 30.0
 
 
+@dataclass(frozen=True)
+class DevProcess:
+    """A dev server that runs.
+
+    Attributes:
+        url: where it listens.
+        pid: its process.
+    """
+
+    url: str
+    pid: int
+
+    def resident_bytes(self) -> int:
+        """How much memory it has at present."""
+        command = ["ps", "-o", "rss=", "-p", str(self.pid)]
+        return int(subprocess.check_output(command)) * 1024  # noqa: S603
+
+
 @contextmanager
-def dev_process(module: str) -> Iterator[str]:
-    """A running dev server: its URL.
+def dev_process(
+    module: str, *options: str, variables: Mapping[str, str] | None = None
+) -> Iterator[DevProcess]:
+    """A running dev server.
 
     Args:
         module: the dotted name of the module whose functions it serves.
+        options: more options of `tidegate dev`.
+        variables: environment variables besides those of this process.
 
     Raises:
         RuntimeError: it does not start; what it printed is in the message.
     """
-    command = [sys.executable, "-c", _RUN, "dev", module, "--port", "0", "--no-reload"]
+    command = [sys.executable, "-c", _RUN, "dev", module, "--port", "0", "--no-reload", *options]
+    environment = {**os.environ, **(variables or {})}
     # It prints into a file: nobody here has to read while the load is on.
     with (
         tempfile.NamedTemporaryFile() as printed,
-        subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT) as process,  # noqa: S603
+        subprocess.Popen(  # noqa: S603
+            command, stdout=printed, stderr=subprocess.STDOUT, env=environment
+        ) as process,
     ):
         try:
-            yield _url(process, Path(printed.name))
+            yield DevProcess(_url(process, Path(printed.name)), process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             try:

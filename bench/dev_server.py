@@ -50,7 +50,8 @@ Send = Callable[[str, int], Sequence[str]]
 
 def measure() -> Iterator[Figure]:
     """Runs with steps, many runs at once, and ingest."""
-    with dev_process("bench.load_app") as url:
+    with dev_process("bench.load_app") as serving:
+        url = serving.url
         asking = httpx.Client(base_url=url, timeout=10)
         senders = {"our client": our_client(url), "the official client": official_client(url)}
         yield from _with_steps(senders["our client"], asking)

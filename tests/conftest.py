@@ -1,4 +1,7 @@
-"""What holds for a whole test run: the AWS calls of handlers are recorded, and looked at last.
+"""What holds for a whole test run.
+
+The AWS calls of handlers are recorded, and looked at last. Tests that are marked as `storage` run
+on moto and again on another engine of DynamoDB's API.
 
 With `-n`, workers of pytest-xdist run the tests. Each tells the controller what its handlers
 called, and leaves it the tests that look at the calls of all: the controller runs those itself,
@@ -7,6 +10,7 @@ once every worker has ended.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.distribution import Distribution, place
+from tests.dynamodb import dynoxide
 from tests.handler_calls import Calls, no_calls, recording
+
+# No test depends on how fast the machine is.
+settings.register_profile("tidegate", deadline=None)
+settings.load_profile("tidegate")
 
 TESTS = Path(__file__).parent
 LAST = TESTS / "infra" / "test_calls.py"
 # Whose tests together make every call.
 CALLING = ("aws", "e2e")
+# The engines that storage is tested on.
+MOTO, SERVER = "moto", "server"
 
 
 @dataclass
@@ -91,7 +103,42 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item.path != LAST]
 
 
+@pytest.fixture(scope="session")
+def dynamodb_server() -> Iterator[str]:
+    """The address of a DynamoDB besides moto's; without one its tests are skipped, not in CI."""
+    if not dynoxide.is_there():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(dynoxide.MISSING)
+    with dynoxide.serving() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def dynamodb_url(request: pytest.FixtureRequest) -> str | None:
+    """Where the tables of a test's stage are; None is in moto."""
+    if getattr(request, "param", MOTO) == MOTO:
+        return None
+    url: str = request.getfixturevalue("dynamodb_server")
+    return url
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have tests that are marked as `storage` run with their tables in each engine.
+
+    A mark with the name of an engine is for that one alone.
+    """
+    marked = metafunc.definition.get_closest_marker("storage")
+    if marked is not None and "dynamodb_url" in metafunc.fixturenames:
+        engines = marked.args or (MOTO, SERVER)
+        metafunc.parametrize("dynamodb_url", engines, indirect=True, scope="module")
+
+
 # --- with workers ---------------------------------------------------------------------------------
+
+
+def pytest_configure_node() -> None:
+    """Each worker starts an engine of its own; a server that is named would be one for all."""
+    if os.environ.get(dynoxide.VARIABLE):
+        raise pytest.UsageError(f"{dynoxide.VARIABLE} names one server: run pytest without -n")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Distribution | None:

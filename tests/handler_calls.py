@@ -30,6 +30,9 @@ HANDLERS = {
     "worker": (Worker,),
 }
 SCHEDULES = "arn:AWS::Partition:scheduler:AWS::Region:AWS::AccountId:schedule/SchedulesGroup/*"
+QUEUE_NAMES = (
+    "arn:AWS::Partition:ssm:AWS::Region:AWS::AccountId:parameter/tidegate/Tidegate-dev/queues"
+)
 
 # By handler and resource, the actions of IAM that its calls need.
 Calls = dict[str, dict[str, set[str]]]
@@ -92,22 +95,22 @@ def _recorded(calls: Calls, make: Callable[..., Any]) -> Callable[..., Any]:
         handler = _at_work.get()
         if handler is not None:
             service = client.meta.service_model.service_name
-            for resource in _resources(service, params):
-                action = _action(service, operation)
+            for resource in resources_of(service, params):
+                action = action_of(service, operation)
                 calls[handler].setdefault(resource, set()).add(action)
         return make(client, operation, params)
 
     return call_recorded
 
 
-def _action(service: str, operation: str) -> str:
+def action_of(service: str, operation: str) -> str:
     """What a call must be allowed: a batch is no action of its own with SNS and SQS."""
     if service in ("sns", "sqs"):
         operation = operation.removesuffix("Batch")
     return f"{service}:{operation}"
 
 
-def _resources(service: str, params: Mapping[str, Any]) -> list[str]:
+def resources_of(service: str, params: Mapping[str, Any]) -> list[str]:
     """What a call goes to, as the stack names it."""
     if service == "dynamodb":
         tables = [params["TableName"]] if "TableName" in params else list(params["RequestItems"])
@@ -121,4 +124,4 @@ def _resources(service: str, params: Mapping[str, Any]) -> list[str]:
         if name.endswith("-dead"):
             return ["FunctionDeadLetters"]
         return ["WaitsQueue" if name.endswith("-matcher") else "FunctionQueue"]
-    return [SCHEDULES]
+    return [QUEUE_NAMES if service == "ssm" else SCHEDULES]

@@ -80,6 +80,15 @@ class Admission:
         Raises:
             PlatformError: it did not succeed; repeating the call is safe.
         """
+        ids, new = self._admit(env, events, seed)
+        self.observer.events_received(new)
+        self.observer.events_duplicate(len(ids) - new)
+        return ids
+
+    def _admit(
+        self, env: str, events: Sequence[CheckedEvent], seed: Seed | None
+    ) -> tuple[list[str], int]:
+        """The internal ids of the events, and how many of these are no duplicates."""
         now_ms = self.clock.now_ms()
         seed = seed or Seed.random(now_ms)
         accepted = [
@@ -89,8 +98,7 @@ class Admission:
         claims, awaited = self._claim(accepted)
         new = self._without_duplicates(accepted, claims)
         self._deliver(new, awaited, now_ms)
-        self.observer.events_admitted(len(new), len(accepted) - len(new))
-        return [_owner(event, claims) for event in accepted]
+        return [_owner(event, claims) for event in accepted], len(new)
 
     def send(self, env: str, events: Sequence[Event], seed: Seed) -> list[str]:
         """The internal ids of events that a run sends, once all are stored and published.
@@ -105,7 +113,9 @@ class Admission:
             PlatformError: it did not succeed; repeating the call is safe.
         """
         checked = check_events([event.model_dump() for event in events])
-        return self.admit(env, checked, seed)
+        ids, new = self._admit(env, checked, seed)
+        self.observer.events_sent(new)
+        return ids
 
     def deliver(self, events: Sequence[AcceptedEvent]) -> None:
         """Store and publish events, in the order that fits each.

@@ -23,6 +23,7 @@ from tidegate.encoding import encode
 from tidegate.errors import PlatformError, RequestError
 from tidegate.event_store import EventStore
 from tidegate.http import Request, Response
+from tidegate.key import Key
 from tidegate.manifest import Manifest
 from tidegate.rest_call import Call, Endpoint, Routes, rfc3339
 from tidegate.rest_document import DocumentEndpoints
@@ -43,6 +44,7 @@ from tidegate.tracing import Origin, came_from
 logger = logging.getLogger("tidegate.api")
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+_NOBODY = Key("signing", "")
 _OPEN_PATHS = [found.path for found in OPERATIONS if found.is_open]
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 6 MB, and some are
@@ -141,12 +143,13 @@ class Api:
         """Whoever has a signing key or is logged in, into the environment that this opens."""
         _check_address(resolver.current_event.raw_event)
         if resolver.current_event.path in _OPEN_PATHS:
-            resolver.context |= {"env": "", "branch": False}
+            resolver.context |= {"env": "", "key": _NOBODY}
             return go_on(resolver)
         request = Request.from_gateway(resolver.current_event.raw_event)
         key = self._callers.key(request)
         env = key.environment(request.headers.get("x-inngest-env"))
-        resolver.context |= {"env": env, "branch": key.branch}
+        self._callers.keys.check_environment(key, env)
+        resolver.context |= {"env": env, "key": key}
         return go_on(resolver)
 
     def _answering(self, endpoint: Endpoint) -> Callable[..., HttpResponse[Any]]:
@@ -161,7 +164,7 @@ class Api:
                 path=path,
                 query={name: value for name, value in query.items() if value},
                 body=Request.from_gateway(event).body(self._max_body_bytes),
-                branch=self._resolver.context["branch"],
+                key=self._resolver.context["key"],
             )
             result = endpoint(call)
             metadata = {"fetched_at": rfc3339(call.now_ms), "cached_until": None, **result.metadata}

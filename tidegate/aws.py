@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
 
 _CONFIG = Config(
     connect_timeout=1,
@@ -51,8 +52,11 @@ _LASTING = frozenset(
 )
 _THROTTLED = frozenset(
     {
+        "KMSThrottling",
+        "KmsThrottled",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
+        "RequestThrottled",
         "SlowDown",
         "Throttled",
         "ThrottledException",
@@ -76,6 +80,8 @@ def client(service: Literal["scheduler"]) -> EventBridgeSchedulerClient: ...
 def client(service: Literal["sns"]) -> SNSClient: ...
 @overload
 def client(service: Literal["sqs"]) -> SQSClient: ...
+@overload
+def client(service: Literal["ssm"]) -> SSMClient: ...
 def client(service: Any) -> Any:
     """The process's client of a service; each costs about 0.1 s to make, so it is made once."""
     found = _clients.get(service)
@@ -121,7 +127,7 @@ def _session() -> botocore.session.Session:
 
 @functools.cache
 def _service_data() -> ServiceData:
-    # It keeps what it has read, and that stays the same whatever AWS is asked.
+    # It is the same whatever AWS is behind the clients.
     return ServiceData()
 
 

@@ -1,4 +1,4 @@
-"""Bulk jobs: what is done to all runs or events of a function in a time, with its progress.
+"""Bulk jobs: what is done to runs, events or dead letters of a function, with its progress.
 
 A job is worked on in slices. Each slice does a few pages of runs, the newest first, notes how far
 it came, and asks for the next one by a message. Whatever comes twice finds what was noted:
@@ -22,11 +22,14 @@ AT_END = "end"
 
 
 class JobKind(StrEnum):
-    """What is done to the runs."""
+    """What is done, to runs, events or dead letters."""
 
     REPLAY = "replay"
     EVENT_REPLAY = "event_replay"
     CANCELLATION = "cancellation"
+    REDRIVE = "redrive"
+    DEAD_LETTER_DELETION = "dead_letter_deletion"
+    RECOVERY = "recovery"
 
 
 class JobStatus(StrEnum):
@@ -35,6 +38,29 @@ class JobStatus(StrEnum):
     RUNNING = "Running"
     COMPLETED = "Completed"
     STOPPED = "Stopped"
+
+
+# What is about a function's dead letters, not its runs or events.
+OF_DEAD_LETTERS = frozenset({JobKind.REDRIVE, JobKind.DEAD_LETTER_DELETION})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a page of a job did.
+
+    Attributes:
+        cursor: where the job goes on; `AT_END` when it is over.
+        found: how many runs, events or letters it concerned.
+        done: with how many of them it was done; the others are skipped.
+        note: why one was skipped, if one was.
+        pause_s: how long the job rests behind it, in whole seconds.
+    """
+
+    cursor: str
+    found: int = 0
+    done: int = 0
+    note: str | None = None
+    pause_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,18 +73,22 @@ class BulkJob:
         kind: what is done to them.
         function_id: the function whose runs they are.
         app_id: the function's app, if the job was asked for with it.
-        from_ms: the first millisecond of the time, UTC. A run belongs to the time that its id has.
+        from_ms: the first millisecond of the time, UTC. A run belongs to the time that its id has,
+            a dead letter to the one when it was sent.
         until_ms: the millisecond before which the time ends.
-        run_statuses: what a run must be for the job to concern it; empty where it is about events.
+        run_statuses: what a run must be for the job to concern it; empty where it is not about
+            runs.
         expression: what must hold of its event; None takes all.
         created_ms: when it was asked for, UTC ms.
         event_name: of replayed events, the one name that it is about; None takes all.
-        per_second: how many runs it starts in a second, at the most; None as many as it can.
+        per_second: how many runs it starts, or letters it moves, in a second, at the most; None as
+            many as it can.
+        message_ids: of dead letters, the ones that it is about; empty takes all.
         status: where it stands.
         ended_ms: when it was completed or stopped.
         cursor: the run, or event, behind which it goes on; empty at first, `AT_END` at the end.
-        found: runs, or events, so far that it concerns.
-        done: those of them that it has started again, or cancelled.
+        found: runs, events or letters so far that it concerns.
+        done: those of them that it has started again, resumed, cancelled, moved or deleted.
         skipped: those with which that could not be done.
         note: why that was so with the last of these.
     """
@@ -75,6 +105,7 @@ class BulkJob:
     created_ms: int
     event_name: str | None = None
     per_second: int | None = None
+    message_ids: tuple[str, ...] = ()
     status: JobStatus = JobStatus.RUNNING
     ended_ms: int | None = None
     cursor: str = ""
@@ -100,6 +131,7 @@ class BulkJob:
                 "created_ms": self.created_ms,
                 "event_name": self.event_name,
                 "per_second": self.per_second,
+                "message_ids": self.message_ids,
             }
         )
 
@@ -113,6 +145,8 @@ class BulkJob:
             | {
                 "kind": JobKind(fields["kind"]),
                 "run_statuses": tuple(fields["run_statuses"]),
+                # A job may be older than the code that works on it.
+                "message_ids": tuple(fields.get("message_ids", ())),
                 "expression": Expression(*expression) if expression else None,
             }
         )

@@ -20,7 +20,7 @@ from tidegate.errors import PlatformError
 from tidegate.event import AcceptedEvent
 from tidegate.event_pattern import alone_name
 from tidegate.manifest import Manifest
-from tidegate.message import EventMessage
+from tidegate.message import EventMessage, Message
 from tidegate.pushdown import attributes
 
 if TYPE_CHECKING:
@@ -72,14 +72,14 @@ class Bus:
         ]
         concurrently(self._publish_batch, batches)
 
-    def send_to(self, function_id: str, message: EventMessage) -> None:
+    def send_to(self, function_id: str, message: Message) -> None:
         """Publish a message that reaches one function alone, at least once.
 
         Raises:
             PlatformError: it could not be published.
         """
-        alone = {"name": ("String", alone_name(function_id)), "env": ("String", message.event.env)}
-        function = self.manifest.function(function_id)
+        alone = {"name": ("String", alone_name(function_id)), "env": ("String", message.env)}
+        function = self.manifest.deployed_function(function_id)
         topic_arn = self._topic(function.shard if function else FIRST_SHARD)
         self._publish_batch((topic_arn, [_entry("0", message, alone)[0]]))
 
@@ -156,7 +156,7 @@ class Bus:
         return attributes(decode(event.body), names) if names else {}
 
 
-def _entry(entry_id: str, message: EventMessage, all_attributes: Attributes) -> tuple[Entry, int]:
+def _entry(entry_id: str, message: Message, all_attributes: Attributes) -> tuple[Entry, int]:
     text = message.encode()
     entry: Entry = {
         "Id": entry_id,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-from tidegate.errors import DeadLetterError
 from tidegate.event import AcceptedEvent
 from tidegate.event_store import EventStore
 from tidegate.large import payload_key
 from tidegate.manifest import EVENTS
 from tidegate.message import EventMessage
 from tidegate.run import Run
+from tidegate.run_message import stored_message
 from tidegate.stores import Runs, Topic
 from tidegate.tracing import NO_ORIGIN
 
@@ -60,11 +60,7 @@ class Canceller:
 
     def _message(self, run: Run) -> EventMessage:
         """The message of a run, also if its event's retention has ended."""
-        try:
-            event = self.events.get(run.env, run.event_id, now_ms=0)
-        except DeadLetterError:
-            event = None
-        return _without_body(run) if event is None else EventMessage.of(event, run.rerun)
+        return stored_message(run, self.events) or _without_body(run)
 
 
 def _without_body(run: Run) -> EventMessage:

@@ -17,6 +17,7 @@ except ModuleNotFoundError as missing:
 
 from tidegate.clock import SystemClock
 from tidegate.commands.connection import Surroundings, takes_options
+from tidegate.commands.dead_letters import dead_letters
 from tidegate.commands.doctor import doctor
 from tidegate.commands.ending import run_to_the_end
 from tidegate.commands.events import events
@@ -42,7 +43,7 @@ app = typer.Typer(
 app.command()(send)
 app.command()(doctor)
 app.command()(init)
-for group in (events, runs, functions, jobs, keys, envs, schemas):
+for group in (events, runs, functions, jobs, dead_letters, keys, envs, schemas):
     app.add_typer(group)
 
 
@@ -58,6 +59,9 @@ def dev(
         int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes a free port.")
     ] = 8288,
     reload: Annotated[bool, typer.Option(help="Load saved files again.")] = True,
+    keep: Annotated[
+        int, typer.Option(min=1, help="How many events to keep once all that they started is over.")
+    ] = 10_000,
 ) -> None:
     """Serve functions on this machine, with production's handlers over an AWS held in memory."""
     # Only here, so that --help and other commands need not wait for it.
@@ -72,7 +76,7 @@ def dev(
     if os.getcwd() not in sys.path:
         # As `python -m` does; a console script's path begins with its own folder.
         sys.path.insert(0, os.getcwd())
-    server = DevServer(targets, port=port, watch=reload, console=Console())
+    server = DevServer(targets, port=port, watch=reload, console=Console(), keep=keep)
     stopped = _stop_on_signals()
     try:
         server.start()

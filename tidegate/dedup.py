@@ -1,9 +1,12 @@
 """Deduplication: the first event with a sender's `id`, or a function's key, wins for 24 hours.
 
 first arrival                                  24 h later
-│ put: absent, or expired → this event is new   │
-├───────────────────────────────────────────────┤ an expired item may linger for days,
-│ put fails → ALL_OLD tells the original's id   │ so the condition compares the expiry itself
+│ put: absent, or over → this event is new      │
+├───────────────────────────────────────────────┤ an item whose time is over may linger for days,
+│ put fails → ALL_OLD tells the original's id   │ so the condition compares the time itself
+
+A function's key is kept for longer than it counts: whoever gets an event late, because its message
+was lost, can still tell that another one had the key when it was received.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
 from tidegate.stores import Claim as Claim
 
 WINDOW_S = 24 * 3600
+# As long as a message may lie in a queue, and in a dead-letter queue behind it.
+KEYS_KEPT_S = 29 * 86_400
 _MAX_PLAIN_BYTES = 256
 
 
@@ -47,13 +52,13 @@ class DedupTable:
             key: the event's `id`, or the key.
             internal_id: the ULID that the event gets if it is the first.
             event_name: what the event is called.
-            now_ms: UTC milliseconds.
+            now_ms: when it came, UTC ms.
             function_id: the function whose key it is; empty for a sender's id.
 
         Raises:
             PlatformError: DynamoDB did not answer.
         """
-        now_s = now_ms // 1000
+        kept_s = KEYS_KEPT_S if function_id else WINDOW_S
         try:
             client("dynamodb").put_item(
                 TableName=self.name,
@@ -62,10 +67,10 @@ class DedupTable:
                     "internal_id": {"S": internal_id},
                     "event_name": {"S": event_name},
                     "first_ms": {"N": str(now_ms)},
-                    "expires_at": {"N": str(now_s + WINDOW_S)},
+                    "expires_at": {"N": str(now_ms // 1000 + kept_s)},
                 },
-                ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now",
-                ExpressionAttributeValues={":now": {"N": str(now_s)}},
+                ConditionExpression="attribute_not_exists(pk) OR first_ms <= :over",
+                ExpressionAttributeValues={":over": {"N": str(now_ms - WINDOW_S * 1000)}},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:

@@ -9,12 +9,13 @@ from typing import TypeVar
 
 from tidegate.clock import Clock
 from tidegate.encoding import encode
-from tidegate.errors import PlatformError, RunLeasedError
+from tidegate.errors import RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
 from tidegate.lifetime import cancelled
 from tidegate.manifest import Manifest
 from tidegate.observer import Observer
+from tidegate.patience import patiently
 from tidegate.run import Failure, Run, Status, failure_of
 from tidegate.step import StepRecord
 from tidegate.stores import Runs
@@ -27,7 +28,6 @@ logger = logging.getLogger("tidegate.engine")
 
 # How much longer than its invocation a worker's lease holds: a live one never loses it.
 LEASE_MARGIN_MS = 5_000
-_PAUSE_S = 0.5
 # For so long an announcement may be repeated: the runs that it started are kept for two days at
 # least, and so start once. A schedule that stays may come much later.
 _TOLD_MS = 2 * 86_400_000
@@ -154,15 +154,7 @@ class Ending:
     def patiently(self, run: Run, call: Callable[[], T]) -> T:
         """Repeat a call while the lease holds: if it is given up an attempt is lost, and if the
         function has run, it will run again."""
-        while True:
-            try:
-                return call()
-            except PlatformError as error:
-                if not error.is_passing:
-                    raise
-                if self.clock.now_ms() + _PAUSE_S * 1000 >= run.lease_until_ms - LEASE_MARGIN_MS:
-                    raise
-                self.clock.sleep(_PAUSE_S)
+        return patiently(call, self.clock, run.lease_until_ms - LEASE_MARGIN_MS)
 
 
 def log(text: str, run: Run, **extra: object) -> None:

@@ -80,12 +80,13 @@ class Engine:
     observer: Observer = NOBODY
 
     @cached_property
-    def _incoming(self) -> Incoming:
+    def incoming(self) -> Incoming:
+        """What its messages stand for."""
         return Incoming(self.function, self.runs, self.store, self.announce, self.manifest)
 
     @cached_property
     def _lifetime(self) -> Lifetime:
-        return Lifetime(self.function.timeouts, self.clock)
+        return Lifetime(self.function, self.clock)
 
     @cached_property
     def _ending(self) -> Ending:
@@ -98,12 +99,12 @@ class Engine:
 
     @cached_property
     def _gone_event(self) -> GoneEvent:
-        return GoneEvent(self.runs, self.steps, self.delivery, self._ending, self.clock)
+        return GoneEvent(self.runs, self.steps, self.delivery, self._ending, self._lifetime)
 
     @cached_property
     def _idempotency(self) -> Idempotency:
         stores = (self.dedup, self.runs, self.waiting)
-        return Idempotency(self.function, *stores, self.manifest, self.clock)
+        return Idempotency(self.function, *stores, self.manifest, self.observer)
 
     def handle(self, message: Message, deadline_ms: int) -> None:
         """Do what is to be done about a message; when this returns, the message is done with.
@@ -123,7 +124,7 @@ class Engine:
 
     def _handle(self, message: Message, deadline_ms: int) -> None:
         if isinstance(message, CronMessage):
-            event = self._incoming.event_of_tick(message)
+            event = self.incoming.event_of_tick(message)
         else:
             try:
                 event = self._event_of(message)
@@ -140,18 +141,16 @@ class Engine:
         """
         starts = not message.wakes and not message.resumes
         if starts and message.rerun is None:
-            event = self._incoming.event_of(message)
+            event = self.incoming.event_of(message)
             return event if event is not None and self._idempotency.admits(event) else None
-        if not starts and self._incoming.run_of(message.event, message.rerun) is None:
+        if not starts and self.incoming.run_of(message.event, message.rerun) is None:
             return None
         return message.with_body(self.runs.payloads)
 
     def _drive(self, event: AcceptedEvent, message: Message, deadline_ms: int) -> None:
         """Start the event's run, or go on with it."""
         late = self._lifetime.why_late(event, message.rerun)
-        run = self._new_run(event, message, deadline_ms)
-        if late is not None:
-            run = replace(run, started_ms=None)
+        run = self._new_run(event, message, deadline_ms, is_late=late is not None)
         old = self.runs.create(run)
         if old is not None:
             self._resume(old, event, message, deadline_ms)
@@ -180,9 +179,9 @@ class Engine:
             DeadLetterError: it can never have its event, and was not to be cancelled anyway.
             RunLeasedError: whoever has the event goes on with the run.
         """
-        run, event = self._incoming.run_of(message.event, message.rerun), message.without_data()
+        run, event = self.incoming.run_of(message.event, message.rerun), message.without_data()
         if run is None:
-            if not self._incoming.starts_without_data(message):
+            if not self.incoming.starts_without_data(message):
                 raise error
             run = self._new_run(event, message, deadline_ms)
             if self.runs.create(run) is not None:
@@ -198,9 +197,13 @@ class Engine:
         else:
             self._gone_event.end(run, self._leased(run, deadline_ms), event, error)
 
-    def _new_run(self, event: AcceptedEvent, message: Message, deadline_ms: int) -> Run:
+    def _new_run(
+        self, event: AcceptedEvent, message: Message, deadline_ms: int, *, is_late: bool = False
+    ) -> Run:
         now_ms = self.clock.now_ms()
-        run = self._incoming.new_run(event, message, now_ms)
+        run = self.incoming.new_run(event, message, now_ms)
+        if is_late:
+            return replace(self._leased(run, deadline_ms), started_ms=None)
         if event.ts - now_ms >= _SHORT_WAIT_MS:
             return replace(run, due_ms=event.ts)
         if event.ts > now_ms:
@@ -381,6 +384,7 @@ class Engine:
         else:
             due_ms = now_ms + retry_delay_ms(run.attempt, self.jitter())
         due_ms = int(min(due_ms, self._lifetime.finish_ms(run)))
+        self._ending.patiently(run, lambda: self.steps.keep(run, journal.records(), due_ms))
         tried = replace(run.with_attempt(now_ms, error.failure), counted_ms=now_ms)
         release = partial(
             self.runs.release, tried, due_ms, attempt=run.attempt + 1, failure=error.failure

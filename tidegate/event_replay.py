@@ -6,8 +6,8 @@ already, that is run again. Either run has the replay's id, and whoever does a p
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.bulk_job import BulkJob
@@ -19,7 +19,7 @@ from tidegate.event_pattern import prefix_of
 from tidegate.event_store import EventStore
 from tidegate.ids import run_id_of
 from tidegate.listing import Filter, Page, Span, newest_items
-from tidegate.manifest import FunctionManifest, Manifest
+from tidegate.manifest import FunctionManifest, Manifest, TriggerManifest
 from tidegate.message import EventMessage
 from tidegate.run import Rerun, Run
 from tidegate.run_store import RunStore
@@ -58,14 +58,12 @@ class EventReplayer:
         function = self.manifest.function(job.function_id)
         if function is None:
             return Page([], None)
-        names = _names(function, job.event_name)
-        if names is None:
+        only = job.event_name
+        triggers = [one for one in function.triggers if only is None or one.matches(only)]
+        if not triggers:
             return Page([], None)
-        # TTL deletes late, so the expiry is compared here.
-        values: dict[str, Value] = {**names.values}
-        values[":now"] = {"N": str(self.clock.now_ms() // 1000)}
-        only = replace(names, values=values)
-        return newest_items(self.events.table, job.env, span, limit, only)
+        names = names_of(triggers, self.clock.now_ms(), only)
+        return newest_items(self.events.table, job.env, span, limit, names)
 
     def replay(self, job: BulkJob, item: dict[str, Value]) -> tuple[bool, str | None]:
         """Give an event to the function; gives whether the job concerns it, and what kept it.
@@ -108,19 +106,22 @@ class EventReplayer:
         return function
 
 
-def _names(function: FunctionManifest, only: str | None) -> Filter | None:
-    """The events with a name that triggers the function; None if none can."""
+def names_of(triggers: Sequence[TriggerManifest], now_ms: int, only: str | None = None) -> Filter:
+    """The stored events of a name that one of the triggers wants.
+
+    Args:
+        triggers: the triggers, at least one.
+        now_ms: the time, UTC ms; events whose retention has ended by then are none.
+        only: the one name that is wanted; None wants all.
+    """
     conditions: list[str] = []
-    values: dict[str, Value] = {}
-    for number, trigger in enumerate(function.triggers):
-        if only is not None and not trigger.matches(only):
-            continue
+    # TTL deletes late, so the expiry is compared here.
+    values: dict[str, Value] = {":now": {"N": str(now_ms // 1000)}}
+    for number, trigger in enumerate(triggers):
         name = f":name{number}"
         prefix = prefix_of(trigger.event)
         values[name] = {"S": trigger.event if prefix is None else prefix}
         conditions.append(f"#name = {name}" if prefix is None else f"begins_with(#name, {name})")
-    if not conditions:
-        return None
     expression = f"expires_at > :now AND ({' OR '.join(conditions)})"
     if only is not None:
         expression += " AND #name = :only"

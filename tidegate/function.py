@@ -14,11 +14,11 @@ from tidegate.context import Context, ContextSync
 from tidegate.cron import TriggerCron
 from tidegate.errors import ConfigurationError
 from tidegate.event_model import Event, received
+from tidegate.function_manifest import MAX_RETRIES as MAX_RETRIES
 from tidegate.step import DEFAULT_MAX_STEPS, MAX_MAX_STEPS
 from tidegate.trigger import TriggerEvent
 
 DEFAULT_RETRIES = 4
-MAX_RETRIES = 20
 MAX_TRIGGERS = 10
 
 _TRIGGERS = "TriggerEvent(event='…') or TriggerCron(cron='…')"
@@ -57,6 +57,7 @@ class Function:
         idempotency: an expression that gives an event's key; for 24 hours one event of a key
             starts a run.
         on_failure: the function that is started when a run of this one has failed for good.
+        is_removed: whether it stands for a function that is gone: its runs are ended.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Function:
     timeouts: Timeouts = NO_TIMEOUTS
     idempotency: str | None = None
     on_failure: Function | None = None
+    is_removed: bool = False
 
     @property
     def is_async(self) -> bool:
@@ -144,6 +146,32 @@ def make_function(
     if on_failure is None:
         return function
     return replace(function, on_failure=_failure_function(on_failure, function, fn_id))
+
+
+def removed_function(function_id: str, app_id: str) -> Function:
+    """What stands for a function that is gone from the code, and ends what it has left behind.
+
+    Args:
+        function_id: its id.
+        app_id: the app that it was of.
+    """
+
+    def handler(_: ContextSync) -> None:
+        raise AssertionError(f"function {function_id!r} was removed")
+
+    return Function(
+        id=function_id,
+        app_id=app_id,
+        name=function_id,
+        triggers=(),
+        crons=(),
+        retries=DEFAULT_RETRIES,
+        max_steps=DEFAULT_MAX_STEPS,
+        handler=handler,
+        module="",
+        source=f"{function_id} (removed)",
+        is_removed=True,
+    )
 
 
 def _failure_function(handler: Any, function: Function, fn_id: str) -> Function:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tidegate.clock import Clock
 from tidegate.ending import Ending, lost
 from tidegate.errors import DeadLetterError, RunLeasedError
 from tidegate.event import AcceptedEvent
 from tidegate.journal import Steps
 from tidegate.large import DAY_MS
-from tidegate.lifetime import cancelled
+from tidegate.lifetime import Lifetime
 from tidegate.message import EventMessage, Message, decode_message
 from tidegate.run import Failure, Run, Status, failure_of
 from tidegate.stores import Queue, Runs
@@ -31,14 +30,14 @@ class GoneEvent:
         steps: the records of their steps.
         delivery: the function's queue.
         ending: ends runs.
-        clock: the time.
+        lifetime: tells which are to be cancelled anyway.
     """
 
     runs: Runs
     steps: Steps
     delivery: Queue
     ending: Ending
-    clock: Clock
+    lifetime: Lifetime
 
     def own_message(self, run: Run, message: EventMessage) -> Message | None:
         """The message that resumes a run when it is due, to wake it now; it has its event.
@@ -61,7 +60,8 @@ class GoneEvent:
             own = replace(decode_message(text), wakes=True)
             return None if own == message else own
         # That of a worker that died comes again, too.
-        left_ms = (run.lease_until_ms if run.lease else run.due_ms or 0) - self.clock.now_ms()
+        due_ms = run.lease_until_ms if run.lease else run.due_ms or 0
+        left_ms = due_ms - self.lifetime.clock.now_ms()
         if not -DAY_MS < left_ms <= _SOON_MS:
             return None
         left_s = max(left_ms, 0) // 1000 + _AGAIN_S
@@ -98,7 +98,7 @@ class GoneEvent:
             error: what says that the event is gone.
 
         Raises:
-            DeadLetterError: unless it was to be cancelled anyway.
+            DeadLetterError: unless it is cancelled anyway.
             RunLeasedError: somebody else has the run.
             PlatformError: not all was recorded or told; repeating the call is safe.
         """
@@ -107,8 +107,9 @@ class GoneEvent:
         if run.due_ms is not None:
             self.delivery.forget(run.due_ms, run.id)
         records = self.ending.patiently(mine, lambda: self.steps.load(mine)).values()
-        if run.cancel_reason is not None:
-            self.ending.cancel(mine, event, cancelled(run.cancel_reason), records)
+        why = self.lifetime.why_over(run, event)
+        if why is not None:
+            self.ending.cancel(mine, event, why, records)
         else:
             self.ending.fail(mine, event, Failure(_GONE, str(error)), records)
             raise error

@@ -1,5 +1,8 @@
 """Idempotency: for 24 hours one event alone starts a run of a function, of all that have its key.
 
+The hours are those in which the events were received: when their messages are handled, which may
+come late and come again, changes nothing.
+
 The key is claimed before the run is recorded, in the event's name. Whoever dies in between leaves
 a claim of the same event, whose message comes again and goes on:
 
@@ -14,13 +17,13 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.clock import Clock
 from tidegate.encoding import decode
 from tidegate.event import AcceptedEvent
 from tidegate.expression import ExpressionError
 from tidegate.function import Function
 from tidegate.ids import run_id_of
 from tidegate.manifest import Manifest
+from tidegate.observer import Observer
 from tidegate.run import Failure
 from tidegate.stores import Dedup, Runs
 from tidegate.waiting import Waiting
@@ -38,7 +41,7 @@ class Idempotency:
         runs: the function's runs.
         waiting: tells the caller of an invoked run that it does not start.
         manifest: has the expression, read already.
-        clock: the time.
+        observer: is told of events that start nothing.
     """
 
     function: Function
@@ -46,7 +49,7 @@ class Idempotency:
     runs: Runs
     waiting: Waiting
     manifest: Manifest
-    clock: Clock
+    observer: Observer
 
     def admits(self, event: AcceptedEvent) -> bool:
         """Whether an event may start its run, or has started it already.
@@ -71,7 +74,7 @@ class Idempotency:
             key,
             event.internal_id,
             event.name,
-            self.clock.now_ms(),
+            event.received_ms,
             function_id=self.function.id,
         )
         if not claim.is_first:
@@ -108,6 +111,7 @@ class Idempotency:
                 "first_event_id": first_id,
             },
         )
+        self.observer.events_duplicate(1)
         message = (
             f"function {function_id!r} did not start: in the last 24 hours event {first_id} "
             "started it with the same idempotency key"

@@ -50,6 +50,24 @@ class Incoming:
         """The run of an event, or a rerun, if it is recorded; its body is not looked at."""
         return self.runs.get(head.env, self.run_id(head, rerun))
 
+    def has_crashed(self, message: Message, now_ms: int) -> bool:
+        """Whether a worker died while it drove the run of a message, and no other has it since.
+
+        Args:
+            message: the message.
+            now_ms: the time, UTC ms.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        if isinstance(message, CronMessage):
+            run = self.run_of(tick_event(message, self.function.id, jitter_ms=0))
+        else:
+            run = self.run_of(message.event, message.rerun)
+        if run is None or run.has_ended:
+            return False
+        return bool(run.lease) and run.lease_until_ms <= now_ms
+
     def new_run(self, event: AcceptedEvent, message: Message, now_ms: int) -> Run:
         """The run that a message starts, as it is before its first attempt.
 
@@ -94,7 +112,12 @@ class Incoming:
                 return event
         if self.run_of(head) is not None:
             return message.with_body(self.runs.payloads)
-        logger.debug("event not wanted", extra={"event_name": head.name})
+        if self.function.is_removed:
+            ids = {"function_id": self.function.id, "event_id": head.internal_id}
+            extra = {**ids, "event_name": head.name}
+            logger.info("event dropped: the function was removed", extra=extra)
+        else:
+            logger.debug("event not wanted", extra={"event_name": head.name})
         return None
 
     def starts_without_data(self, message: EventMessage) -> bool:

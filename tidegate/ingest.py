@@ -50,9 +50,15 @@ class Ingest:
                 would answer, in a way that the official Python client takes for success.
         """
         answer: Future[Response] = Future()
-        threading.Thread(
-            target=lambda: answer.set_result(self._response(event)), name="request", daemon=True
-        ).start()
+
+        def respond() -> None:
+            try:
+                answer.set_result(self._response(event))
+            except BaseException as error:
+                # It ends the invocation now, not when its time is up.
+                answer.set_exception(error)
+
+        threading.Thread(target=respond, name="request", daemon=True).start()
         try:
             response = answer.result(max(remaining_ms - _RESERVE_MS, 0) / 1000)
         except TimeoutError:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
-from tidegate.bulk_job import BulkJob, JobKind, JobMessage, JobStatus
+from tidegate.bulk_job import BulkJob, JobKind, JobMessage, JobStatus, Progress
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef as Value
@@ -92,31 +92,33 @@ class JobStore:
         if cursor is not None:
             condition += " AND sk < :cursor"
             values[":cursor"] = {"S": cursor}
-        try:
-            page = client("dynamodb").query(
-                TableName=self.table,
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=values,
-                ScanIndexForward=False,
-                ConsistentRead=True,
-                Limit=limit + 1,
-            )
-        except AWS_ERRORS as error:
-            raise unavailable("the jobs could not be read", error) from error
-        kept = [item for item in page["Items"] if not _is_over(item, now_ms)]
-        return [_job_of(item) for item in kept[:limit]], len(kept) > limit
+        kept: list[dict[str, Any]] = []
+        start: dict[str, Any] = {}
+        while True:
+            try:
+                page = client("dynamodb").query(
+                    TableName=self.table,
+                    KeyConditionExpression=condition,
+                    ExpressionAttributeValues=values,
+                    ScanIndexForward=False,
+                    ConsistentRead=True,
+                    Limit=limit + 1,
+                    **start,
+                )
+            except AWS_ERRORS as error:
+                raise unavailable("the jobs could not be read", error) from error
+            kept += [item for item in page["Items"] if not _is_over(item, now_ms)]
+            # A page has no more than a megabyte, and jobs may have long expressions.
+            if len(kept) > limit or not page.get("LastEvaluatedKey"):
+                return [_job_of(item) for item in kept[:limit]], len(kept) > limit
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
-    def advance(
-        self, job: BulkJob, cursor: str, *, found: int, done: int, note: str | None
-    ) -> BulkJob | None:
+    def advance(self, job: BulkJob, page: Progress) -> BulkJob | None:
         """Note that a job has come further, and add to its counts; one that is stopped, too.
 
         Args:
             job: the job as it was before.
-            cursor: how far it has come.
-            found: how many runs it concerned on the way.
-            done: with how many of them it was done; the others are skipped.
-            note: why one was skipped, if one was.
+            page: what was done since.
 
         Returns:
             The job as it now stands; None when it had come further already, and nothing was noted.
@@ -126,14 +128,14 @@ class JobStore:
         """
         values: dict[str, Value] = {
             ":seen": {"S": job.cursor},
-            ":next": {"S": cursor},
-            ":found": {"N": str(found)},
-            ":done": {"N": str(done)},
-            ":skipped": {"N": str(found - done)},
+            ":next": {"S": page.cursor},
+            ":found": {"N": str(page.found)},
+            ":done": {"N": str(page.done)},
+            ":skipped": {"N": str(page.found - page.done)},
         }
         noted = ""
-        if note is not None:
-            noted, values[":note"] = ", note = :note", {"S": note}
+        if page.note is not None:
+            noted, values[":note"] = ", note = :note", {"S": page.note}
         try:
             answer: Any = client("dynamodb").update_item(
                 TableName=self.table,
@@ -151,7 +153,7 @@ class JobStore:
                 raise unavailable("the job's progress could not be noted", error) from error
             old: Any = error.response.get("Item")
             # It may have been noted, the answer lost, and the call repeated.
-            return _job_of(old) if old and old["cursor"]["S"] == cursor else None
+            return _job_of(old) if old and old["cursor"]["S"] == page.cursor else None
         except AWS_ERRORS as error:
             raise unavailable("the job's progress could not be noted", error) from error
         return _job_of(answer["Attributes"])

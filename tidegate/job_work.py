@@ -1,14 +1,16 @@
-"""The work on bulk jobs: pages of runs or events, each of them acted on, slice by slice."""
+"""The work on bulk jobs: pages of runs, events or letters, acted on slice by slice."""
 
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tidegate.aws import concurrently
-from tidegate.bulk_job import AT_END, BulkJob, JobKind, JobStatus
+from tidegate.bulk_job import AT_END, OF_DEAD_LETTERS, BulkJob, JobKind, JobStatus, Progress
 from tidegate.cancelling import Canceller
 from tidegate.clock import Clock
 from tidegate.encoding import decode
@@ -18,6 +20,8 @@ from tidegate.expression import ExpressionError
 from tidegate.ids import derived_ulid
 from tidegate.job_store import JobQueue, JobStore
 from tidegate.listing import Filter, Span, newest_items
+from tidegate.recovery import Recovery
+from tidegate.redrive import Redriver
 from tidegate.rerunning import Rerunner
 from tidegate.run import Rerun, Run
 from tidegate.run_store import RunStore
@@ -49,6 +53,8 @@ class JobWork:
         runs: the runs.
         rerunner: starts them again.
         canceller: cancels them.
+        redriver: moves dead letters.
+        recovery: has them go on whose messages may be lost.
         clock: the time.
         slice_ms: how long a slice goes on, at least one page.
     """
@@ -58,6 +64,8 @@ class JobWork:
     runs: RunStore
     rerunner: Rerunner
     canceller: Canceller
+    redriver: Redriver
+    recovery: Recovery
     clock: Clock
     slice_ms: int = SLICE_MS
 
@@ -78,19 +86,21 @@ class JobWork:
             PlatformError: it was not all done; repeating the call is safe.
         """
         until_ms = self.clock.now_ms() + self.slice_ms
+        most, started = job.per_second or math.inf, 0
         now: BulkJob | None = self.jobs.create(job)
         while now is not None and now.status == JobStatus.RUNNING:
             if now.cursor == AT_END:
                 self._complete(now)
                 return
-            before = now.found
+            limit = int(min(PAGE, most - started))
+            page = self._work(job.kind)(now, limit)
             # None when the same message was delivered twice, and the other one is ahead.
-            now = self._page(now)
+            now = self.jobs.advance(now, page)
             if now is None:
                 return
-            pause_s = _pause_s(job, now.found - before)
-            if pause_s or self.clock.now_ms() >= until_ms:
-                self.queue.ask(job, pause_s)
+            started += page.found
+            if page.pause_s or started >= most or self.clock.now_ms() >= until_ms:
+                self.queue.ask(job, max(_pause_s(job, started), page.pause_s))
                 return
 
     def _complete(self, job: BulkJob) -> None:
@@ -107,25 +117,26 @@ class JobWork:
             },
         )
 
-    def _page(self, job: BulkJob) -> BulkJob | None:
-        """Act on a page of runs, or events, and note it."""
+    def _work(self, kind: JobKind) -> Callable[[BulkJob, int], Progress]:
+        """What does a page of a job, with so many runs, events or letters at the most."""
+        if kind == JobKind.RECOVERY:
+            return self.recovery.page
+        return self.redriver.page if kind in OF_DEAD_LETTERS else self._page
+
+    def _page(self, job: BulkJob, limit: int) -> Progress:
+        """Act on a page of runs, or events."""
         span = Span.of(job.from_ms, job.until_ms - 1, job.cursor or None)
         if span is None:
-            return self.jobs.advance(job, AT_END, found=0, done=0, note=None)
+            return Progress(AT_END)
         if job.kind == JobKind.EVENT_REPLAY:
-            page = self._replayer.page(job, span, min(PAGE, job.per_second or PAGE))
+            page = self._replayer.page(job, span, limit)
         else:
             page = newest_items(self.runs.table, job.env, span, PAGE, _concerned(job))
         outcomes = concurrently(lambda item: self._outcome(job, item), page.items)
         faults = [fault for is_found, fault in outcomes if is_found and fault]
         found = sum(is_found for is_found, _ in outcomes)
-        return self.jobs.advance(
-            job,
-            page.next_cursor or AT_END,
-            found=found,
-            done=found - len(faults),
-            note=faults[-1] if faults else None,
-        )
+        note = faults[-1] if faults else None
+        return Progress(page.next_cursor or AT_END, found, found - len(faults), note)
 
     def _outcome(self, job: BulkJob, item: dict[str, Any]) -> tuple[bool, str | None]:
         """Whether the job concerns a run, or an event, and what kept it from being done."""

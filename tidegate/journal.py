@@ -17,6 +17,7 @@ from tidegate.effect import Invoke, Sleep, StepEffect, StepErred, StepRan, WaitF
 from tidegate.errors import Abandoned, Aborted, PlatformError, StepUsageError
 from tidegate.invocation import timeout_memo
 from tidegate.observer import Observer
+from tidegate.patience import patiently
 from tidegate.run import Failure, Run
 from tidegate.step import (
     MAX_STATE_BYTES,
@@ -31,8 +32,6 @@ from tidegate.step import (
 T = TypeVar("T")
 
 logger = logging.getLogger("tidegate.journal")
-
-_PAUSE_S = 0.5
 
 
 class Steps(Protocol):
@@ -212,13 +211,10 @@ class Journal:
     def _patiently(self, call: Callable[[], T]) -> T:
         """Repeat a call while there is time: the step has run, and if that is not recorded it
         will run again."""
-        while True:
-            try:
-                return call()
-            except PlatformError as error:
-                if self._clock.now_ms() >= self._hand_over_ms:
-                    raise Abandoned(error) from error
-                self._clock.sleep(_PAUSE_S)
+        try:
+            return patiently(call, self._clock, self._hand_over_ms)
+        except PlatformError as error:
+            raise Abandoned(error) from error
 
     def _as_of_now(self, record: StepRecord) -> StepRecord:
         if record.is_done:

@@ -20,7 +20,7 @@ from pydantic_core import ValidationError
 
 from tidegate.aws import AWS_ERRORS, client, unavailable
 from tidegate.clock import Clock, day_of
-from tidegate.environments import Environments
+from tidegate.environments import MAX_ENV_LENGTH, Environment, Environments
 from tidegate.errors import ConfigurationError, RequestError
 from tidegate.event_pattern import matches
 from tidegate.settings import Settings
@@ -31,7 +31,6 @@ Kind = Literal["event", "signing"]
 
 CACHE_MS = 60_000
 _MAX_CACHED = 1_000
-MAX_ENV_LENGTH = 128
 _ENV = re.compile(rf"[!-~]{{1,{MAX_ENV_LENGTH}}}\Z")
 _SIGNING_PREFIX = re.compile(r"signkey-\w+-")
 _HEX_64 = re.compile(r"[0-9a-f]{64}\Z")
@@ -44,7 +43,8 @@ class Key:
     Attributes:
         kind: `event` to send, `signing` to look and act.
         env: the environment it belongs to.
-        branch: whether it opens any environment that `x-inngest-env` names.
+        branch: whether it opens the environments that `x-inngest-env` names, but for those that
+            other keys were created for.
         event_names: what it may send, exact names and wildcards; empty means everything.
         id: what the table knows it by; it opens nothing.
     """
@@ -90,7 +90,15 @@ class Keys(Protocol):
         """Let events into an environment that a key opens.
 
         Raises:
-            RequestError: 403, it is archived.
+            RequestError: 401, it is another key's; 403, it is archived.
+            PlatformError: DynamoDB did not answer.
+        """
+
+    def check_environment(self, key: Key, env: str) -> None:
+        """Let a key look into an environment, archived or not.
+
+        Raises:
+            RequestError: 401, it is another key's.
             PlatformError: DynamoDB did not answer.
         """
 
@@ -107,6 +115,9 @@ class OpenKeys:
 
     def open_environment(self, key: Key, env: str) -> None:
         """Nothing: every environment is there already."""
+
+    def check_environment(self, key: Key, env: str) -> None:
+        """Nothing: every environment is anybody's."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,11 @@ class StoredKeys:
 
     def _stored(self, digest: str) -> Key | None:
         try:
-            found = client("dynamodb").get_item(TableName=self.table, Key={"pk": {"S": digest}})
+            # Consistently: what is read now is believed for a minute, and no longer than that after
+            # the key was revoked.
+            found = client("dynamodb").get_item(
+                TableName=self.table, Key={"pk": {"S": digest}}, ConsistentRead=True
+            )
         except AWS_ERRORS as error:
             raise unavailable("the keys could not be read", error) from error
         item = found.get("Item")
@@ -184,15 +199,40 @@ class StoredKeys:
         That it is open is remembered for 60 s, so archiving it takes that long.
 
         Raises:
-            RequestError: 403, it is archived.
+            RequestError: 401, it is another key's; 403, it is archived.
             PlatformError: DynamoDB did not answer.
         """
-        if env == key.env or self.clock.now_ms() < self._environments.get(env, 0):
+        if self._is_known(key, env):
             return
-        if Environments(self.table, self.clock).open(env).archived_ms is not None:
+        found = Environments(self.table, self.clock).open(env)
+        _check_unclaimed(found)
+        if found.archived_ms is not None:
             raise RequestError(
                 403, f"the environment {env!r} is archived; `tidegate envs unarchive` opens it"
             )
+        self._remember(env)
+
+    def check_environment(self, key: Key, env: str) -> None:
+        """Let a key look into an environment, archived or not; it is recorded by events alone.
+
+        Raises:
+            RequestError: 401, it is another key's.
+            PlatformError: DynamoDB did not answer.
+        """
+        if self._is_known(key, env):
+            return
+        found = Environments(self.table, self.clock).find(env)
+        if found is None:
+            return
+        _check_unclaimed(found)
+        if found.archived_ms is None:
+            self._remember(env)
+
+    def _is_known(self, key: Key, env: str) -> bool:
+        return env == key.env or self.clock.now_ms() < self._environments.get(env, 0)
+
+    def _remember(self, env: str) -> None:
+        """That an environment is open to branch keys."""
         if len(self._environments) >= _MAX_CACHED:
             self._environments.clear()
         self._environments[env] = self.clock.now_ms() + CACHE_MS
@@ -207,13 +247,14 @@ class StoredKeys:
         event_names: Iterable[str] = (),
         replaces: str = "",
     ) -> str:
-        """Make a key and store its hash.
+        """Make a key and store its hash. From then on other keys, branch keys too, do not open its
+        environment, unless branch keys have opened that before.
 
         Args:
             kind: `event` or `signing`.
             env: the environment it belongs to.
             name: what people call it.
-            branch: whether it opens branch environments.
+            branch: whether it opens branch environments, too.
             event_names: what an event key may send; empty means everything.
             replaces: the id of the key in whose place it is to come, if it is.
 
@@ -221,7 +262,8 @@ class StoredKeys:
             The secret; it is stored nowhere and cannot be shown again.
 
         Raises:
-            ConfigurationError: an environment or event name that cannot be.
+            ConfigurationError: an environment or event name that cannot be, or event names for a
+                signing key.
             PlatformError: DynamoDB did not take it.
         """
         # Only here: Lambdas look keys up and make none.
@@ -236,12 +278,14 @@ class StoredKeys:
             # One line, where pydantic's own text has four.
             fault = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
             raise ConfigurationError(f"event names: {fault}") from None
+        if kind == "signing" and names:
+            raise ConfigurationError("event names: they limit event keys alone")
         if kind == "event":
             secret = secrets.token_urlsafe(32)
         else:
             secret = f"signkey-{'branch' if branch else 'env'}-{secrets.token_hex(32)}"
         item: dict[str, Any] = {
-            "pk": {"S": _digests(kind, secret)[-1]},
+            "pk": {"S": stored_id(kind, secret)},
             "kind": {"S": kind},
             "env": {"S": env},
             "name": {"S": name},
@@ -251,11 +295,18 @@ class StoredKeys:
         }
         if replaces:
             item["replaces"] = {"S": replaces}
+        Environments(self.table, self.clock).claim(env)
         try:
             client("dynamodb").put_item(TableName=self.table, Item=item)
         except AWS_ERRORS as error:
             raise unavailable("the key could not be stored", error) from error
         return secret
+
+
+def stored_id(kind: Kind, secret: str) -> str:
+    """What the table knows the key by that was created with a secret; empty if none can have it."""
+    digests = _digests(kind, secret)
+    return digests[-1] if digests else ""
 
 
 def keys_of(settings: Settings, clock: Clock) -> Keys:
@@ -278,6 +329,15 @@ def check_env(env: str) -> None:
             400,
             f"the environment name {env!r} is not possible: use 1 to {MAX_ENV_LENGTH} printable "
             "ASCII characters without spaces",
+        )
+
+
+def _check_unclaimed(environment: Environment) -> None:
+    """Raise RequestError (401) for an environment that a key was created for."""
+    if environment.is_claimed:
+        raise RequestError(
+            401,
+            f"this key does not open the environment {environment.name!r}, which has its own keys",
         )
 
 

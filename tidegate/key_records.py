@@ -9,7 +9,7 @@ from typing import Any, get_args
 from tidegate.aws import AWS_ERRORS, client, unavailable
 from tidegate.environments import items_of_kind
 from tidegate.errors import ConfigurationError, NotFoundError
-from tidegate.key import Kind, StoredKeys
+from tidegate.key import Kind, StoredKeys, stored_id
 
 # Enough of a hash to tell the keys of a stage apart.
 _ID_LENGTH = 12
@@ -24,7 +24,7 @@ class KeyRecord:
         kind: `event` or `signing`.
         env: the environment it belongs to.
         name: what people call it.
-        branch: whether it opens any environment that `x-inngest-env` names.
+        branch: whether it opens branch environments, too, which `x-inngest-env` names.
         event_names: what it may send; empty means everything.
         created_ms: when it was created, UTC ms.
         last_used_day: the day (UTC) on which it was last used, if it was.
@@ -92,10 +92,8 @@ class KeyRecords:
             NotFoundError: there is none.
             PlatformError: DynamoDB did not answer.
         """
-        key = self.keys.find(kind, secret)
-        if key is None:
-            raise NotFoundError("no key has this secret")
-        return self.find(key.id)
+        # Not as one is looked up that opens something: that would count as its first use.
+        return self.find(stored_id(kind, secret))
 
     def revoke(self, key_id: str, env: str | None = None) -> KeyRecord:
         """Revoke a key: within 60 s it opens nothing. Doing it again changes nothing.

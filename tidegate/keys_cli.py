@@ -19,6 +19,18 @@ envs = typer.Typer(
     name="envs", help="The environments that branch keys have opened.", no_args_is_help=True
 )
 
+_KEY_COLUMNS = [
+    "id",
+    "kind",
+    "environment",
+    "branch",
+    "name",
+    "only",
+    "created_at",
+    "last_used",
+    "revoked_at",
+]
+
 Stage = Annotated[
     str, typer.Option(help="The stage, or the name of its stack if that is not Tidegate-<stage>.")
 ]
@@ -40,10 +52,14 @@ def create(
     kind: Annotated[
         KeyKind, typer.Option(help="event: to send events; signing: to look them up.")
     ] = KeyKind.EVENT,
-    env: Annotated[str, typer.Option(help="The environment that it belongs to.")] = "production",
+    env: Annotated[
+        str | None,
+        typer.Option(help="The environment that it belongs to: production, or as you name it."),
+    ] = None,
     name: Annotated[str, typer.Option(help="What you call it.")] = "",
     branch: Annotated[
-        bool, typer.Option("--branch", help="It also opens what x-inngest-env names.")
+        bool,
+        typer.Option("--branch", help="It also opens branch environments, by x-inngest-env."),
     ] = False,
     only: Annotated[
         list[str] | None,
@@ -51,10 +67,25 @@ def create(
     ] = None,
 ) -> None:
     """Create a key and print it; it is stored as a hash and cannot be shown again."""
+    from tidegate.clock import SystemClock
+    from tidegate.environments import Environments
+    from tidegate.errors import ConfigurationError
+    from tidegate.key import StoredKeys
+
     with _one_line_errors():
-        print(
-            _stored(stage).create(kind.value, env, name=name, branch=branch, event_names=only or ())
+        if branch and env is None:
+            raise ConfigurationError(
+                "--branch: name an environment with --env, for what is sent without x-inngest-env"
+            )
+        env = env or "production"
+        table = _keys_table(stage)
+        found = Environments(table, SystemClock()).find(env)
+        secret = StoredKeys(table, SystemClock()).create(
+            kind.value, env, name=name, branch=branch, event_names=only or ()
         )
+    print(secret)
+    if found is not None and not found.is_claimed:
+        print(f"branch keys have opened {env} before, and still open it", file=sys.stderr)
 
 
 @keys.command("list")
@@ -84,7 +115,7 @@ def list_keys(stage: Stage, as_json: AsJson = False) -> None:
         shown,
         as_json=as_json,
         empty="no keys yet: tidegate keys create --stage …",
-        columns=("id", "kind", "environment", "branch", "name", "only", "last_used", "revoked_at"),
+        columns=_KEY_COLUMNS,
     )
 
 
@@ -216,25 +247,29 @@ def _stack_output(stage: str, key: str) -> str:
 
     Raises:
         ConfigurationError: there is no such stack in this account and region.
+        ClientError: CloudFormation may not be asked.
     """
     import boto3
     from botocore.exceptions import ClientError
 
+    from tidegate.aws import error_code
     from tidegate.errors import ConfigurationError
 
     cloudformation = boto3.client("cloudformation")
-    missing: list[ClientError] = []
-    for name in (f"Tidegate-{stage}", stage):
+    names = (f"Tidegate-{stage}", stage)
+    for name in names:
         try:
             [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
-            missing.append(error)
+            # That of a stack that is not there, or of no possible name; credentials have others.
+            if error_code(error) != "ValidationError":
+                raise
             continue
         outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
         if key not in outputs:
             raise ConfigurationError(f"the stack {name} has no output {key!r}; deploy again")
         return str(outputs[key])
     raise ConfigurationError(
-        f"the stage {stage!r} is not deployed in {cloudformation.meta.region_name} "
-        f"of this account: {missing[0]}"
-    ) from missing[0]
+        f"the stage {stage!r} is not deployed in {cloudformation.meta.region_name} of this "
+        f"account: there is no stack {' or '.join(names)}"
+    )

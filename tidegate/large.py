@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from tidegate.event import AcceptedEvent
-from tidegate.manifest import DELAYED, EVENTS
+from tidegate.manifest import DELAYED, EVENTS, LATER
 
 # One billing unit of SNS and SQS. Above it, S3 is cheaper than DynamoDB's write units, too.
 MAX_INLINE_BYTES = 64 * 1024
@@ -22,7 +22,25 @@ def payload_key(folder: str, env: str, ulid: str) -> str:
     return f"{folder}/{quote(env, safe='')}/{ulid}.json"
 
 
-def body_key(event: AcceptedEvent) -> str:
-    """Where the body of a large event lies in the bucket: what starts runs late is kept longer."""
-    is_delayed = event.ts > event.received_ms + DAY_MS
-    return payload_key(DELAYED if is_delayed else EVENTS, event.env, event.internal_id)
+def folder_for(usual: str, late_ms: int) -> str:
+    """The folder for what is needed until some time after it is written, and kept from then on.
+
+    Args:
+        usual: the folder for what is needed within a day.
+        late_ms: how long after its writing it may be needed, in ms.
+    """
+    if late_ms <= DAY_MS:
+        return usual
+    return next((name for name, days in LATER.items() if late_ms <= days * DAY_MS), DELAYED)
+
+
+def body_key(event: AcceptedEvent, until_ms: int = 0) -> str:
+    """Where the body of a large event lies in the bucket.
+
+    Args:
+        event: the event.
+        until_ms: when a run goes on that needs it, UTC ms, if that is later than its start.
+    """
+    # Counted from the event on: of many short delays the last one ends long after it.
+    late_ms = max(event.ts, until_ms) - event.received_ms
+    return payload_key(folder_for(EVENTS, late_ms), event.env, event.internal_id)

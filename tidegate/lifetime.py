@@ -1,4 +1,4 @@
-"""How long a run may go on: until it is cancelled, or its time to start or to finish is over."""
+"""How long a run may go on: until it is cancelled, its function is removed, or its time is over."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tidegate.cancel import Timeouts
 from tidegate.clock import Clock
 from tidegate.event import AcceptedEvent
+from tidegate.function import Function
 from tidegate.run import Failure, Rerun, Run
 
 # A run's record is read this often while the run goes on. Read behind each step, however short, it
@@ -21,23 +21,25 @@ class Lifetime:
     """Tells when the runs of a function are to be cancelled.
 
     Attributes:
-        timeouts: the function's.
+        function: the function.
         clock: the time.
     """
 
-    timeouts: Timeouts
+    function: Function
     clock: Clock
 
     def why_late(self, event: AcceptedEvent, rerun: Rerun | None) -> Failure | None:
-        """Why a run that has not started will not, if it waited for too long.
+        """Why a run that has not started will not, if it waited for too long or has no function.
 
         Args:
             event: the event that starts it.
             rerun: what makes it a rerun, if it is one.
         """
+        if self.function.is_removed:
+            return Failure("FunctionRemoved", f"function {self.function.id!r} was removed")
         since_ms = event.received_ms if rerun is None else rerun.asked_ms
         waited_ms = self.clock.now_ms() - max(since_ms, event.ts)
-        start_ms = self.timeouts.start
+        start_ms = self.function.timeouts.start
         if start_ms is None or waited_ms <= start_ms:
             return None
         return cancelled(f"it had not started after timeouts.start, {start_ms} ms")
@@ -51,16 +53,16 @@ class Lifetime:
         """
         if run.cancel_reason is not None:
             return cancelled(run.cancel_reason)
-        if run.started_ms is None:
+        if run.started_ms is None or self.function.is_removed:
             return self.why_late(event, run.rerun)
         if self.clock.now_ms() >= self.finish_ms(run):
-            finish_ms = self.timeouts.finish
+            finish_ms = self.function.timeouts.finish
             return cancelled(f"it had not finished after timeouts.finish, {finish_ms} ms")
         return None
 
     def finish_ms(self, run: Run) -> float:
         """When a run is cancelled that has not finished, UTC ms; infinite without a time-out."""
-        finish_ms = self.timeouts.finish
+        finish_ms = self.function.timeouts.finish
         return math.inf if finish_ms is None else (run.started_ms or 0) + finish_ms
 
 

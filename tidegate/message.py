@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tidegate.encoding import decode, encode
 from tidegate.errors import DeadLetterError
 from tidegate.event import MAX_TS_MS, RESERVED_PREFIX, AcceptedEvent, event_body
-from tidegate.large import DAY_MS, body_key, is_large, payload_key
-from tidegate.manifest import DELAYED
+from tidegate.large import body_key, is_large
 from tidegate.message_schema import TICK, WITH_BODY, WITH_BODY_KEY, check
 from tidegate.run import Rerun
 from tidegate.tracing import NO_ORIGIN, Origin
@@ -41,6 +40,11 @@ class EventMessage:
     resumes: bool = False
     about: Mapping[str, Any] | None = None
     rerun: Rerun | None = None
+
+    @property
+    def env(self) -> str:
+        """The environment of the run."""
+        return self.event.env
 
     @property
     def origin(self) -> Origin:
@@ -133,10 +137,9 @@ class EventMessage:
             PlatformError: the body could not be copied.
         """
         later = replace(self, wakes=False, resumes=True)
-        # Counted from the event on: of many short delays the last one ends long after it.
-        if self.body_key is None or due_ms <= self.event.received_ms + DAY_MS:
+        if self.body_key is None:
             return later
-        key = payload_key(DELAYED, self.event.env, self.event.internal_id)
+        key = body_key(self.event, due_ms)
         if key != self.body_key:
             payloads.put(key, body or payloads.get(self.body_key))
         return replace(later, body_key=key)

@@ -28,6 +28,7 @@ DIMENSIONS = ("stage", "function")
 COUNTS = (
     "EventsReceived",
     "EventsDuplicate",
+    "EventsSent",
     "RunsStarted",
     "RunsCompleted",
     "RunsFailed",
@@ -51,9 +52,14 @@ class Metrics(Observer):
         self._counts: dict[str, int] = {}
         self._times: dict[str, list[int]] = {}
 
-    def events_admitted(self, received: int, duplicates: int) -> None:
-        self._count("EventsReceived", received)
-        self._count("EventsDuplicate", duplicates)
+    def events_received(self, number: int) -> None:
+        self._count("EventsReceived", number)
+
+    def events_sent(self, number: int) -> None:
+        self._count("EventsSent", number)
+
+    def events_duplicate(self, number: int) -> None:
+        self._count("EventsDuplicate", number)
 
     def run_started(self, run: Run, event: AcceptedEvent) -> None:
         self._count("RunsStarted")

@@ -17,8 +17,14 @@ class Observer:
     run.
     """
 
-    def events_admitted(self, received: int, duplicates: int) -> None:
-        """Events were stored and published, and some were ignored as duplicates."""
+    def events_received(self, number: int) -> None:
+        """Events of a request were stored and published."""
+
+    def events_sent(self, number: int) -> None:
+        """Events that a run sends were stored and published."""
+
+    def events_duplicate(self, number: int) -> None:
+        """Events came to nothing, since others with their `id`, or idempotency key, were first."""
 
     def run_started(self, run: Run, event: AcceptedEvent) -> None:
         """A run begins its first attempt."""
@@ -78,9 +84,17 @@ class Observers(Observer):
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
 
-    def events_admitted(self, received: int, duplicates: int) -> None:
+    def events_received(self, number: int) -> None:
         for one in self._observers:
-            one.events_admitted(received, duplicates)
+            one.events_received(number)
+
+    def events_sent(self, number: int) -> None:
+        for one in self._observers:
+            one.events_sent(number)
+
+    def events_duplicate(self, number: int) -> None:
+        for one in self._observers:
+            one.events_duplicate(number)
 
     def run_started(self, run: Run, event: AcceptedEvent) -> None:
         for one in self._observers:

@@ -19,7 +19,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 # Whatever the API can do is declared by then.
 import tidegate.api
 import tidegate.rest_acting  # noqa: F401
-from tidegate.key import MAX_ENV_LENGTH
+from tidegate.environments import MAX_ENV_LENGTH
 from tidegate.openapi_examples import EXAMPLES
 from tidegate.rest_call import ErrorAnswer, Metadata, PageMetadata
 from tidegate.rest_document import DOCUMENT
@@ -41,6 +41,8 @@ _TAGS = {
     "Functions": "What is registered, and how it fares.",
     "Replays": "Jobs that start all failed runs of a function in a time again.",
     "Cancellations": "Jobs that cancel all runs of a function in a time.",
+    "Dead letters": "Messages that were given up on, and jobs that put them back, or delete them.",
+    "Recoveries": "Jobs that have runs go on whose messages may be lost.",
     "Keys": "Who may send and look, and the environments of branch keys.",
     "Description": "This document.",
 }

@@ -104,6 +104,7 @@ EXAMPLES: dict[str, Any] = {
     "InvokeBody": {"data": {"order": 1042}, "user": {"id": "u_7"}},
     "RerunBody": {"from_step": _STEP},
     "ReplayBody": {"function_id": "shop-send-receipt", "from": _FROM, "until": _UNTIL},
+    "RecoveryBody": {"function_id": "shop-send-receipt", "from": _FROM},
     "CancellationBody": {
         "app_id": "shop",
         "function_id": "send-receipt",

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from tidegate.errors import ConfigurationError
 from tidegate.event_model import forget_declared
-from tidegate.function import Function
+from tidegate.function import Function, removed_function
 from tidegate.manifest import Manifest
 
 _functions: dict[str, Function] = {}
@@ -48,12 +48,16 @@ def clear() -> None:
 def load_function(manifest: Manifest, function_id: str) -> Function:
     """A function of the manifest; the module that registers it is imported if it is not yet.
 
+    For one that was removed no module is imported: what stands for it ends its runs.
+
     Raises:
         ConfigurationError: the manifest has no such function, or its module registers none.
     """
-    described = manifest.function(function_id)
+    described = manifest.deployed_function(function_id)
     if described is None:
         raise ConfigurationError(f"the manifest has no function {function_id!r}")
+    if described.is_removed:
+        return removed_function(described.id, described.app_id)
     if function_id not in _functions:
         importlib.import_module(described.module)
     if function_id not in _functions:

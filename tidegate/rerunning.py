@@ -62,7 +62,7 @@ class Rerunner:
 
         Raises:
             RequestError: 404 no such step, 409 the run goes on or its function is gone, 410 its
-                event is no longer stored.
+                event, or what an earlier step gave, is no longer stored.
             PlatformError: it could not be started; repeating the call is safe.
         """
         if not original.has_ended:
@@ -81,7 +81,7 @@ class Rerunner:
         run = self._new_run(original, rerun, event)
         if from_step is not None:
             steps = steps_before(self.steps.heads(original), from_step)
-            self.steps.copy(steps, run, run.due_ms or run.queued_ms)
+            self._copy(original, steps, run)
         self.notes.add(original, run.id)
         self.bus.send_to(run.function_id, EventMessage.of(event, rerun))
         logger.info(
@@ -93,6 +93,14 @@ class Rerunner:
             },
         )
         return run
+
+    def _copy(self, original: Run, steps: list[StepRecord], run: Run) -> None:
+        try:
+            self.steps.copy(steps, run, run.due_ms or run.queued_ms)
+        except DeadLetterError as error:
+            raise RequestError(
+                410, f"run {original.id} cannot be run again from there: {error}"
+            ) from None
 
     def _event_of(self, original: Run) -> AcceptedEvent:
         try:

@@ -10,15 +10,17 @@ from tidegate.environments import Environments
 from tidegate.event_store import EventStore
 from tidegate.invoking import Invoker
 from tidegate.job_store import JobQueue, JobStore
-from tidegate.key import StoredKeys
+from tidegate.key import StoredKeys, keys_of
 from tidegate.key_records import KeyRecords
 from tidegate.manifest import Manifest
 from tidegate.observer import Observer
 from tidegate.probe import Probes
+from tidegate.queue_directory import QueueDirectory
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.rest_call import Routes
 from tidegate.rest_cancellations import CancellationEndpoints
+from tidegate.rest_dead_letters import DeadLetterEndpoints
 from tidegate.rest_environments import EnvironmentEndpoints
 from tidegate.rest_event_replays import EventReplayEndpoints
 from tidegate.rest_events import EventEndpoints
@@ -27,6 +29,8 @@ from tidegate.rest_jobs import Jobs
 from tidegate.rest_keys import KeyEndpoints
 from tidegate.rest_operation import routes_of
 from tidegate.rest_probes import ProbeEndpoints
+from tidegate.rest_recoveries import RecoveryEndpoints
+from tidegate.rest_redrives import RedriveEndpoints
 from tidegate.rest_replays import ReplayEndpoints
 from tidegate.rest_rerun import RerunEndpoints
 from tidegate.rest_send import SendingEndpoints
@@ -60,10 +64,11 @@ def acting_routes(
     rerunner = Rerunner(RerunNotes(settings.runs_table), steps, events, bus, manifest, clock)
     store = JobStore(settings.jobs_table, settings.retention_s)
     jobs = Jobs(store, JobQueue(settings.matcher_queue_url))
+    directory = QueueDirectory(settings.queues_path, settings.matcher_queue_url, clock)
     waits = WaitStore(settings.waits_table)
     admission = Admission(DedupTable(settings.dedup_table), events, bus, waits, clock, observer)
     return routes_of(
-        SendingEndpoints(admission),
+        SendingEndpoints(admission, keys_of(settings, clock)),
         ProbeEndpoints(EventEndpoints(events), Probes(settings.jobs_table, clock)),
         KeyEndpoints(KeyRecords(StoredKeys(settings.keys_table, clock))),
         EnvironmentEndpoints(Environments(settings.keys_table, clock)),
@@ -72,4 +77,7 @@ def acting_routes(
         ReplayEndpoints(jobs, manifest),
         EventReplayEndpoints(jobs, manifest),
         CancellationEndpoints(jobs, manifest),
+        DeadLetterEndpoints(directory, runs, manifest, settings.default_env),
+        RedriveEndpoints(jobs, directory),
+        RecoveryEndpoints(jobs, manifest),
     )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typing_extensions import TypedDict
 
 from tidegate.errors import RequestError
 from tidegate.ids import is_ulid
+
+if TYPE_CHECKING:
+    from tidegate.key import Key
 
 # Inngest's clients expect UUIDs here. We have one account and name environments by text.
 ZERO_UUID = "00000000-0000-0000-0000-000000000000"
@@ -86,15 +89,15 @@ class Call:
         path: the variable parts of its path.
         query: its query parameters; empty ones are left out.
         body: its body, decompressed.
-        branch: whether its key opens branch environments.
+        key: the signing key that it was made with; one of nobody where none is needed.
     """
 
     env: str
     now_ms: int
     path: Mapping[str, str]
     query: Mapping[str, str]
-    body: bytes = b""
-    branch: bool = False
+    body: bytes
+    key: Key
 
     def ulid(self, name: str, what: str) -> str:
         """A part of the path that must be a ULID.

@@ -104,7 +104,7 @@ class CancellationEndpoints:
             env=call.env,
             kind=JobKind.CANCELLATION,
             function_id=function.id,
-            app_id=function.app_id,
+            app_id=body["app_id"],
             from_ms=max(until_ms - _LOOKED_BACK_MS, 0) if from_ms is None else from_ms,
             until_ms=until_ms,
             run_statuses=(Status.SCHEDULED, Status.RUNNING),
@@ -114,11 +114,11 @@ class CancellationEndpoints:
         return self.jobs.start(job)
 
     def _function(self, body: CancellationBody) -> FunctionManifest:
-        """The function, named with its app or without."""
+        """The function, named with its app or without; one that was removed may have runs, too."""
         app_id, name = body["app_id"], body["function_id"]
         for function_id in (name, f"{app_id}-{name}"):
-            function = self.manifest.function(function_id)
-            if function is not None and function.app_id == app_id:
+            function = self.manifest.deployed_function(function_id)
+            if function is not None and function.is_of(app_id):
                 return function
         raise RequestError(404, "function not found")
 

@@ -79,7 +79,7 @@ class EnvironmentEndpoints:
 
 
 def _check_branch(call: Call) -> None:
-    if not call.branch:
+    if not call.key.branch:
         raise RequestError(403, "this key opens no branch environments; use a branch key")
 
 

@@ -16,7 +16,8 @@ from tidegate.rest_body import parse_body
 from tidegate.rest_call import Call, Result
 from tidegate.rest_cancellations import MAX_EXPRESSION_LENGTH, expression_of
 from tidegate.rest_field import text, whole_number
-from tidegate.rest_jobs import JobObject, Jobs, past_time, replayed_function
+from tidegate.rest_functions import registered_function
+from tidegate.rest_jobs import JobObject, Jobs, past_time
 from tidegate.rest_operation import operation
 from tidegate.rest_query import PageQuery, moment
 
@@ -117,7 +118,7 @@ class EventReplayEndpoints:
         return self.jobs.start(job)
 
     def _function(self, function_id: str, event_name: str | None) -> FunctionManifest:
-        function = replayed_function(self.manifest, function_id)
+        function = registered_function(self.manifest, function_id)
         if not function.triggers:
             raise RequestError(400, f"function_id: no event triggers {function_id!r}")
         if event_name is not None and not any(one.matches(event_name) for one in function.triggers):

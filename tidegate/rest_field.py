@@ -70,6 +70,14 @@ def some_of(description: str, options: Sequence[str], default: Sequence[str]) ->
     return Field(description, check, schema, list(default))
 
 
+def some_texts(description: str, most: int) -> Field:
+    """A list of one or more texts."""
+    check = core_schema.list_schema(core_schema.str_schema(), min_length=1, max_length=most)
+    items = {"type": "string"}
+    schema = {"type": "array", "minItems": 1, "maxItems": most, "items": items}
+    return Field(description, check, schema)
+
+
 def made_by(
     make: Callable[[Any], Any], description: str, schema: Mapping[str, Any], default: Any = None
 ) -> Field:

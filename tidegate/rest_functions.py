@@ -74,7 +74,12 @@ class ConfigObject(TypedDict):
 
 
 class FunctionObject(TypedDict):
-    """A registered function."""
+    """A function.
+
+    Attributes:
+        removed: true of one that is gone from the code: its runs that still wait are ended, and
+            nothing starts it. Absent otherwise.
+    """
 
     id: str
     app_id: str
@@ -82,6 +87,7 @@ class FunctionObject(TypedDict):
     triggers: list[EventTriggerObject | CronTriggerObject]
     retries: int
     config: ConfigObject
+    removed: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,11 @@ class FunctionEndpoints:
 
     @operation("GET", "/v1/functions", list[FunctionObject], tag="Functions")
     def list_functions(self, call: Call) -> Result:  # noqa: ARG002
-        """All functions, by id; they are the same in every environment."""
-        return Result([_object(function) for function in self.manifest.functions])
+        """All functions, by id, and behind them those that were removed.
+
+        They are the same in every environment.
+        """
+        return Result([_object(function) for function in self.manifest.deployed])
 
     @operation("GET", "/v1/functions/<function_id>", FunctionObject, tag="Functions")
     def get_function(self, call: Call) -> Result:
@@ -106,15 +115,36 @@ class FunctionEndpoints:
 
 
 def asked_function(manifest: Manifest, call: Call) -> FunctionManifest:
-    """The function that a call's path names.
+    """The function that a call's path names, registered or removed.
 
     Raises:
         RequestError: 404, there is no such function.
     """
-    function = manifest.function(call.path["function_id"])
+    return deployed_function(manifest, call.path["function_id"])
+
+
+def deployed_function(manifest: Manifest, function_id: str) -> FunctionManifest:
+    """A function that is registered, or was removed and may still have runs.
+
+    Raises:
+        RequestError: 404, there is no such function.
+    """
+    function = manifest.deployed_function(function_id)
     if function is None:
+        raise RequestError(404, f"Function not found: {function_id}; see GET /v1/functions")
+    return function
+
+
+def registered_function(manifest: Manifest, function_id: str) -> FunctionManifest:
+    """A function that can be started.
+
+    Raises:
+        RequestError: 404, there is no such function, or it was removed.
+    """
+    function = deployed_function(manifest, function_id)
+    if function.is_removed:
         raise RequestError(
-            404, f"Function not found: {call.path['function_id']}; see GET /v1/functions"
+            404, f"Function not found: {function_id} was removed, so nothing can start it"
         )
     return function
 
@@ -126,7 +156,7 @@ def _trigger(trigger: TriggerManifest) -> EventTriggerObject:
 
 
 def _object(function: FunctionManifest) -> FunctionObject:
-    return {
+    shown: FunctionObject = {
         "id": function.id,
         "app_id": function.app_id,
         "name": function.name,
@@ -134,6 +164,9 @@ def _object(function: FunctionManifest) -> FunctionObject:
         "retries": function.retries,
         "config": _config(function),
     }
+    if function.is_removed:
+        shown["removed"] = True
+    return shown
 
 
 def _config(function: FunctionManifest) -> ConfigObject:

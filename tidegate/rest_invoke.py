@@ -15,6 +15,7 @@ from tidegate.manifest import Manifest
 from tidegate.rest_body import parse_body
 from tidegate.rest_call import Call, Result
 from tidegate.rest_field import json_object
+from tidegate.rest_functions import registered_function
 from tidegate.rest_operation import Ulid, operation
 
 
@@ -55,8 +56,7 @@ class InvokeEndpoints:
     def invoke(self, call: Call) -> Result:
         """Start a run of one function, with data of the caller's."""
         function_id = call.path["function_id"]
-        if self.manifest.function(function_id) is None:
-            raise RequestError(404, f"Function not found: {function_id}; see /v1/functions")
+        registered_function(self.manifest, function_id)
         body = parse_body(InvokeBody, call.body)
         incoming = _checked(body)
         event = self.invoker.invoke(call.env, function_id, incoming.data, incoming.user)

@@ -10,7 +10,6 @@ from typing_extensions import TypedDict
 from tidegate.bulk_job import BulkJob, JobKind, JobStatus
 from tidegate.errors import RequestError
 from tidegate.job_store import JobQueue, JobStore
-from tidegate.manifest import FunctionManifest, Manifest
 from tidegate.rest_call import Call, Result, Time, rfc3339
 from tidegate.rest_operation import Ulid
 from tidegate.rest_query import PageQuery, parse_query
@@ -36,18 +35,19 @@ JobObject = TypedDict(
         "if": NotRequired[str],
         "event_name": NotRequired[str],
         "per_second": NotRequired[int],
+        "message_ids": NotRequired[list[str]],
         "note": NotRequired[str],
     },
 )
-JobObject.__doc__ = """What is done to all runs, or events, of a function in a time; its progress.
+JobObject.__doc__ = """What is done to runs, events or dead letters of a function; its progress.
 
 Attributes:
-    run_statuses: the statuses of the runs that it is about; empty where it is about events.
-    found: how many runs, or events, it concerned so far.
-    done: how many of these it has started, or cancelled.
+    run_statuses: the statuses of the runs that it is about; empty where it is not about runs.
+    found: how many runs, events or letters it concerned so far.
+    done: how many of these it has started, resumed, cancelled, moved or deleted.
     skipped: with how many that could not be done.
-    app_id, if, event_name, per_second: as they were sent; absent otherwise.
-    note: why, of the latest run that was skipped; absent if none was.
+    app_id, if, event_name, per_second, message_ids: as they were sent; absent otherwise.
+    note: why, of the latest one that was skipped; absent if none was.
 """
 
 
@@ -112,18 +112,6 @@ def past_time(from_ms: int, until_ms: int | None, now_ms: int) -> tuple[int, int
     return from_ms, until_ms
 
 
-def replayed_function(manifest: Manifest, function_id: str) -> FunctionManifest:
-    """The function that a replay is about.
-
-    Raises:
-        RequestError: 404, there is none.
-    """
-    function = manifest.function(function_id)
-    if function is None:
-        raise RequestError(404, f"Function not found: {function_id}; see /v1/functions")
-    return function
-
-
 def job_object(job: BulkJob) -> JobObject:
     """A job as it is shown."""
     shown: JobObject = {
@@ -148,6 +136,8 @@ def job_object(job: BulkJob) -> JobObject:
         shown["event_name"] = job.event_name
     if job.per_second is not None:
         shown["per_second"] = job.per_second
+    if job.message_ids:
+        shown["message_ids"] = list(job.message_ids)
     if job.note is not None:
         shown["note"] = job.note
     return shown

@@ -27,7 +27,7 @@ class KeyObject(TypedDict):
         id: what it is called; it opens nothing.
         kind: `event` to send, `signing` to look and act.
         environment: the environment it belongs to.
-        branch: whether it opens any environment that `x-inngest-env` names.
+        branch: whether it opens branch environments, too, which `x-inngest-env` names.
         name: what people call it.
         event_names: the names, or wildcards, that it may send; empty means everything.
         last_used: the day (UTC) on which it was last used; null if it never was.
@@ -101,12 +101,15 @@ class KeyEndpoints:
         """Make a key of this environment; the answer alone has its secret."""
         body = parse_body(KeyBody, call.body)
         kind: Kind = "event" if body["kind"] == "event" else "signing"
-        names = body.get("event_names") or []
-        if kind == "signing" and names:
-            raise RequestError(400, "event_names: a signing key sends nothing")
+        if call.env != call.key.env:
+            # It stays one of branch keys.
+            self.records.keys.open_environment(call.key, call.env)
         try:
             secret = self.records.keys.create(
-                kind, call.env, name=body.get("name") or "", event_names=names
+                kind,
+                call.env,
+                name=body.get("name") or "",
+                event_names=body.get("event_names") or (),
             )
         except ConfigurationError as error:
             raise RequestError(400, str(error)) from None
@@ -140,7 +143,7 @@ class KeyEndpoints:
         except ConfigurationError as error:
             raise RequestError(400, str(error)) from None
         # Its successor would open environments that the caller's key does not.
-        if record.branch and not call.branch:
+        if record.branch and not call.key.branch:
             raise RequestError(403, f"key {record.id} opens branch environments, yours does not")
         return record
 

@@ -13,7 +13,8 @@ from tidegate.manifest import Manifest
 from tidegate.rest_body import parse_body
 from tidegate.rest_call import Call, Result
 from tidegate.rest_field import some_of, text
-from tidegate.rest_jobs import JobObject, Jobs, past_time, replayed_function
+from tidegate.rest_functions import registered_function
+from tidegate.rest_jobs import JobObject, Jobs, past_time
 from tidegate.rest_operation import operation
 from tidegate.rest_query import PageQuery, moment
 from tidegate.run import Status
@@ -79,7 +80,7 @@ class ReplayEndpoints:
     def start_replay(self, call: Call) -> Result:
         """Start all runs of a function again that failed in a time."""
         body = parse_body(ReplayBody, call.body)
-        function = replayed_function(self.manifest, body["function_id"])
+        function = registered_function(self.manifest, body["function_id"])
         from_ms, until_ms = past_time(body["from"], body.get("until"), call.now_ms)
         job = BulkJob(
             id=random_ulid(call.now_ms),

@@ -48,7 +48,7 @@ class RerunEndpoints:
         status=201,
         refusals={
             409: "the run has not ended, its function is gone, or it was run again too often",
-            410: "the run's event is no longer stored",
+            410: "the run's event, or what an earlier step gave, is no longer stored",
         },
     )
     def rerun(self, call: Call) -> Result:

@@ -120,7 +120,7 @@ class RunEndpoints:
     def list_runs_of_event(self, call: Call) -> Result:
         """The runs that an event started, with their reruns, by function."""
         internal_id = self.events.item(call)["sk"]["S"]
-        ids = [run_id_of(call.env, f.id, internal_id) for f in self.manifest.functions]
+        ids = [run_id_of(call.env, f.id, internal_id) for f in self.manifest.deployed]
         runs = self.runs.get_all(call.env, ids, call.now_ms)
         reruns = [rerun_id for run in runs for rerun_id in run.reruns]
         runs += self.runs.get_all(call.env, reruns, call.now_ms)

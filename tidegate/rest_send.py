@@ -15,6 +15,7 @@ from tidegate.event import (
     MIN_TS_MS,
     parse_events,
 )
+from tidegate.key import Keys
 from tidegate.rest_call import Call, Result
 from tidegate.rest_operation import Ulid, operation
 
@@ -69,12 +70,24 @@ class SendingEndpoints:
 
     Attributes:
         admission: where they go, as those of the Event API do.
+        keys: the environments that keys open.
     """
 
     admission: Admission
+    keys: Keys
 
-    @operation("POST", "/v1/events", SentObject, tag="Events", body=_EVENTS, status=201)
+    @operation(
+        "POST",
+        "/v1/events",
+        SentObject,
+        tag="Events",
+        body=_EVENTS,
+        status=201,
+        refusals={403: "the environment is archived"},
+    )
     def send_events(self, call: Call) -> Result:
         """Accept an event, or an array of them; every rule of the Event API holds."""
-        ids = self.admission.admit(call.env, parse_events(call.body), seed=None)
+        events = parse_events(call.body)
+        self.keys.open_environment(call.key, call.env)
+        ids = self.admission.admit(call.env, events, seed=None)
         return Result({"ids": ids}, status=201)

@@ -187,13 +187,15 @@ class RunStore:
             values[":attempts"] = {"S": encode_attempts(ended.attempts)}
         return self._update(
             run,
-            f"SET #status = :status, ended_ms = :ended, lease_until_ms = :zero, {place} "
-            f"REMOVE {removed}",
+            # It was to be kept for as long as it might have waited.
+            "SET #status = :status, ended_ms = :ended, lease_until_ms = :zero, "
+            f"expires_at = :kept, {place} REMOVE {removed}",
             _MINE if ended.status == Status.CANCELLED else _MINE + _NOT_CANCELLED,
             {
                 ":status": {"S": ended.status},
                 ":ended": {"N": str(ended.ended_ms)},
                 ":zero": {"N": "0"},
+                ":kept": {"N": str((ended.ended_ms or 0) // 1000 + self.retention_s)},
                 ":output": value,
                 **values,
                 ":mine": {"S": run.lease},

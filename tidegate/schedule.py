@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from tidegate.aws import AWS_ERRORS, client, error_code, unavailable
 from tidegate.clock import Clock
+from tidegate.errors import PlatformError
 from tidegate.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_scheduler.type_defs import GetScheduleOutputTypeDef
 
 logger = logging.getLogger("tidegate.schedule")
 
@@ -89,15 +95,11 @@ class Delivery:
         if due_ms - self.clock.now_ms() <= SCHEDULER_LEAD_MS:
             return
         try:
-            client("scheduler").delete_schedule(
-                Name=f"{name}-{due_ms}", GroupName=self.schedule_group
-            )
-        except AWS_ERRORS as error:
-            # It is not there when SQS has the message, or it has been delivered. Whatever else
-            # keeps it from being recalled is no reason to hold up the run.
-            code = error_code(error) if isinstance(error, ClientError) else ""
-            if code != "ResourceNotFoundException":
-                logger.warning("the schedule of run %s stays", name, exc_info=True)
+            # It is not there when SQS has the message, or it has been delivered.
+            self._delete(f"{name}-{due_ms}")
+        except AWS_ERRORS:
+            # Whatever else keeps it from being recalled is no reason to hold up the run.
+            logger.warning("the schedule of run %s stays", name, exc_info=True)
 
     def arranged(self, due_ms: int, name: str) -> str | None:
         """The text of a message that is to be delivered, as long as Scheduler has it.
@@ -108,40 +110,80 @@ class Delivery:
         Raises:
             PlatformError: Scheduler did not answer.
         """
-        try:
-            found = client("scheduler").get_schedule(
-                Name=f"{name}-{due_ms}", GroupName=self.schedule_group
-            )
-        except ClientError as error:
-            if error_code(error) == "ResourceNotFoundException":
-                return None
-            raise unavailable("a delayed message could not be read", error) from error
-        except AWS_ERRORS as error:
-            raise unavailable("a delayed message could not be read", error) from error
-        return found["Target"].get("Input")
+        return scheduled_text(self.schedule_group, due_ms, name)
 
     def _schedule(self, due_ms: int, text: str, name: str) -> None:
         moment = datetime.fromtimestamp((due_ms - SCHEDULER_LEAD_MS) // 1000, UTC)
-        key = {"KmsKeyArn": self.schedule_key_arn} if self.schedule_key_arn else {}
+        schedule: dict[str, Any] = {
+            "Name": name,
+            "GroupName": self.schedule_group,
+            "ScheduleExpression": f"at({moment:%Y-%m-%dT%H:%M:%S})",
+            "ScheduleExpressionTimezone": "UTC",
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "ActionAfterCompletion": "DELETE",
+            "Target": {
+                "Arn": self.queue_arn,
+                "RoleArn": self.schedule_role_arn,
+                # Scheduler replaces `<aws.scheduler.…>` in what it sends; this is JSON, where it
+                # can be spelled otherwise.
+                "Input": text.replace("<aws.", "\\u003caws."),
+                "DeadLetterConfig": {"Arn": self.dead_letter_arn},
+            },
+        }
+        if self.schedule_key_arn:
+            schedule["KmsKeyArn"] = self.schedule_key_arn
+        if self._is_created(schedule):
+            return
+        # It was arranged before: a worker died behind it, or a message came twice.
+        there = _schedule_of(self.schedule_group, name)
+        if there is None or there["Target"]["Arn"] != self.queue_arn:
+            # It would go to a queue whose place this one has taken. Who dies before the new one is
+            # made still has the message that asks for it.
+            self._delete(name)
+            if not self._is_created(schedule):
+                raise PlatformError(f"schedule {name} was made anew by somebody else")
+
+    def _is_created(self, schedule: Mapping[str, Any]) -> bool:
+        """Make a schedule; False when there is one of that name."""
         try:
-            client("scheduler").create_schedule(
-                Name=name,
-                GroupName=self.schedule_group,
-                ScheduleExpression=f"at({moment:%Y-%m-%dT%H:%M:%S})",
-                ScheduleExpressionTimezone="UTC",
-                FlexibleTimeWindow={"Mode": "OFF"},
-                ActionAfterCompletion="DELETE",
-                Target={
-                    "Arn": self.queue_arn,
-                    "RoleArn": self.schedule_role_arn,
-                    # Scheduler replaces `<aws.scheduler.…>` in what it sends; this is JSON, where
-                    # it can be spelled otherwise.
-                    "Input": text.replace("<aws.", "\\u003caws."),
-                    "DeadLetterConfig": {"Arn": self.dead_letter_arn},
-                },
-                **key,  # type: ignore[arg-type]
-            )
+            client("scheduler").create_schedule(**schedule)
         except ClientError as error:
-            # It was arranged before: a worker died behind it, or a message came twice.
-            if error_code(error) != "ConflictException":
+            if error_code(error) == "ConflictException":
+                return False
+            raise
+        return True
+
+    def _delete(self, name: str) -> None:
+        """Delete a schedule; it may be gone."""
+        try:
+            client("scheduler").delete_schedule(Name=name, GroupName=self.schedule_group)
+        except ClientError as error:
+            if error_code(error) != "ResourceNotFoundException":
                 raise
+
+
+def scheduled_text(group: str, due_ms: int, name: str) -> str | None:
+    """The text of a message that is to be delivered, as long as Scheduler has it.
+
+    Args:
+        group: the group of the stage's schedules.
+        due_ms, name: as they were given to `Delivery.at`.
+
+    Raises:
+        PlatformError: Scheduler did not answer.
+    """
+    try:
+        found = _schedule_of(group, f"{name}-{due_ms}")
+    except AWS_ERRORS as error:
+        raise unavailable("a delayed message could not be read", error) from error
+    return None if found is None else found["Target"].get("Input")
+
+
+def _schedule_of(group: str, name: str) -> GetScheduleOutputTypeDef | None:
+    """A schedule; None when there is none, or it has been delivered."""
+    try:
+        return client("scheduler").get_schedule(Name=name, GroupName=group)
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise
+        return None

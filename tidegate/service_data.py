@@ -31,4 +31,4 @@ class ServiceData(Loader):
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
         """The services; botocore would look through the folders of all 400."""
-        return ["dynamodb", "s3", "scheduler", "sns", "sqs"]
+        return ["dynamodb", "s3", "scheduler", "sns", "sqs", "ssm"]

@@ -31,7 +31,7 @@ from tidegate.invocation import invoke_error
 from tidegate.journal import Journal
 from tidegate.run import Failure, Run
 from tidegate.serialise import deserialise, serialise
-from tidegate.step import Op, StepId, StepIds, StepRecord, StepState
+from tidegate.step import MAX_STEP_ID_LENGTH, Op, StepId, StepIds, StepRecord, StepState
 from tidegate.tracing import logged
 
 _MAX_THREADS = 16
@@ -97,6 +97,11 @@ class Session:
         """The next use of a step's name, and what became of it before."""
         if not isinstance(name, str) or not name:
             raise StepUsageError(f"a step's id is a text, not {name!r}")
+        if len(name) > MAX_STEP_ID_LENGTH:
+            raise StepUsageError(
+                f"step {name[:40]!r}…: its id has {len(name)} characters; at most "
+                f"{MAX_STEP_ID_LENGTH} are possible"
+            )
         outer = _inside_step.get()
         if outer is not None:
             raise StepUsageError(

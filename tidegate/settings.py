@@ -27,6 +27,7 @@ class Settings:
         function: the id of the function that a worker runs.
         queue_url, queue_arn, dead_letter_url, dead_letter_arn: a worker's own queues.
         matcher_queue_url: the queue of the matcher.
+        queues_path: where Parameter Store has the names of all functions' queues.
         schedule_group, schedule_role_arn: for delays beyond what SQS can do.
         schedule_key_arn: the KMS key of schedules, if it is not AWS's own.
         stage: the stage's name, for its metrics.
@@ -54,6 +55,7 @@ class Settings:
     dead_letter_url: str = ""
     dead_letter_arn: str = ""
     matcher_queue_url: str = ""
+    queues_path: str = ""
     schedule_group: str = ""
     schedule_role_arn: str = ""
     schedule_key_arn: str = ""

@@ -19,6 +19,8 @@ DEFAULT_MAX_STEPS = 1_000
 MAX_MAX_STEPS = 10_000
 MAX_STATE_BYTES = 32 * 1024 * 1024
 MAX_WAIT_MS = 366 * 86_400_000
+# The records of a step and of a wait have its id in them, and DynamoDB takes 400 KB.
+MAX_STEP_ID_LENGTH = 1_000
 
 
 class Op(StrEnum):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from tidegate.effect import Invoke, Sleep, StepEffect, WaitForEvent
 from tidegate.errors import StepUsageError
-from tidegate.event import RESERVED_PREFIX
+from tidegate.event import RESERVED_PREFIX, name_fault
 from tidegate.event_model import Event, EventModel, event_name, received
 from tidegate.serialise import serialise
 from tidegate.session import Session
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tidegate.function import Function
 
 _DEFAULT_INVOKE_TIMEOUT = timedelta(days=365)
+_MAX_MATCH_LENGTH = 1_000
 
 
 def slept(session: Session, step_id: str, until_ms: int) -> StepRecord:
@@ -61,19 +62,23 @@ def awaited(
         return WaitForEvent(step, name, until_ms, if_exp=if_exp, match=match)
 
     name = _name_of(event)
-    _check_awaited(step_id, name)
+    _check_awaited(step_id, name, match or "")
     return functools.partial(_begun, session, step_id, Op.WAIT_FOR_EVENT, effect)
 
 
-def _check_awaited(step_id: str, event: Any) -> None:
-    fault = ""
+def _check_awaited(step_id: str, event: Any, match: str) -> None:
+    fault: str | None = None
     if not isinstance(event, str) or not event:
         fault = f"event={event!r} is no event's name"
     elif event.endswith(("/*", ".*")):
         fault = f"event={event!r} is a wildcard; a wait takes one exact name"
     elif event.lower().startswith(RESERVED_PREFIX):
         fault = f"event={event!r}: system events cannot be waited for; use ctx.step.invoke"
-    if fault:
+    elif (no_name := name_fault(event)) is not None:
+        fault = f"event={event[:40]!r} is no event's name: {no_name}"
+    elif len(match) > _MAX_MATCH_LENGTH:
+        fault = f"match has {len(match)} characters; at most {_MAX_MATCH_LENGTH} are possible"
+    if fault is not None:
         raise StepUsageError(f"step {step_id!r}: {fault}")
 
 

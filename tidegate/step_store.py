@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,8 @@ from tidegate.attempt import decode_attempts, encode_attempts
 from tidegate.aws import AWS_ERRORS, client, concurrently, error_code, unavailable
 from tidegate.batch_put import put_items
 from tidegate.clock import Clock
-from tidegate.large import is_large, payload_key
-from tidegate.manifest import STEPS
+from tidegate.large import folder_for, is_large, payload_key
+from tidegate.manifest import OUTPUTS
 from tidegate.payload import PayloadStore
 from tidegate.run import Run
 from tidegate.step import Op, StepId, StepRecord, StepState
@@ -86,11 +87,8 @@ class StepStore:
         """
         kept_from_ms = max(record.started_ms, record.due_ms or 0, record.ended_ms or 0)
         record = replace(record, kept_ms=(kept_from_ms // 1000 + self.retention_s) * 1000)
-        memo = record.memo
-        if memo is not None and is_large(memo):
-            key = payload_key(STEPS, run.env, f"{run.id}-{record.step.hashed}")
-            self.payloads.put(key, memo)
-            record = replace(record, memo_key=key)
+        if record.memo is not None and is_large(record.memo):
+            record = self._with_object(run, record, kept_from_ms)
         try:
             client("dynamodb").put_item(
                 TableName=self.table,
@@ -129,26 +127,33 @@ class StepStore:
         # them; what else still waits may be completed from outside at this moment.
         settled = [r for r in records if r.is_done or r.op == Op.SLEEP]
         soon = [r for r in settled if r.kept_ms < until_ms + _SAFETY_MS]
-        # S3 counts from the writing on, and keeps a text for longer than any one step may wait; a
-        # run may have several of those.
-        texts = [(record.memo_key, record.memo or "") for record in soon if record.memo_key]
-        concurrently(lambda text: self.payloads.put(*text), texts)
-        items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in soon]
+        large = [record for record in soon if record.memo_key]
+        longer = concurrently(lambda record: self._with_object(run, record, until_ms), large)
+        kept = [*(record for record in soon if not record.memo_key), *longer]
+        items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in kept]
         put_items(self.table, items, self.clock, "the steps could not be kept")
 
     def copy(self, records: Sequence[StepRecord], run: Run, begins_ms: int) -> None:
         """Give a run that has not begun steps of another one; doing it again is harmless.
 
         Args:
-            records: as they are recorded; their large memos are shared.
+            records: as they are recorded; their large memos are copied, since those of the other
+                run are deleted with it.
             run: the run that gets them.
             begins_ms: when it begins, UTC ms.
 
         Raises:
+            DeadLetterError: a large memo is gone.
             PlatformError: they could not all be stored.
         """
         kept_ms = (begins_ms // 1000 + self.retention_s) * 1000
-        items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in records]
+
+        def copied(record: StepRecord) -> StepRecord:
+            return self._with_object(run, self.with_memo(record), begins_ms)
+
+        copies = concurrently(copied, [record for record in records if record.memo_key])
+        own = [*(record for record in records if not record.memo_key), *copies]
+        items = [self._item(run, replace(record, kept_ms=kept_ms)) for record in own]
         put_items(self.table, items, self.clock, "the steps could not be copied")
 
     def with_memo(self, record: StepRecord) -> StepRecord:
@@ -161,6 +166,25 @@ class StepStore:
         if record.memo_key is None:
             return record
         return replace(record, memo=self.payloads.get(record.memo_key))
+
+    def _with_object(self, run: Run, record: StepRecord, until_ms: int) -> StepRecord:
+        """A step whose large memo has been written into the bucket.
+
+        Args:
+            run: the run.
+            record: the step, with its memo.
+            until_ms: when the memo may be needed, UTC ms; from then on it is kept as all else.
+
+        Raises:
+            PlatformError: S3 did not take it.
+        """
+        memo = record.memo or ""
+        # Its name says what is in it: whoever comes second with another one overwrites nothing.
+        digest = hashlib.sha256(memo.encode()).hexdigest()[:16]
+        folder = folder_for(OUTPUTS, until_ms - self.clock.now_ms())
+        key = payload_key(folder, run.env, f"{run.id}-{record.step.hashed}-{digest}")
+        self.payloads.put(key, memo)
+        return replace(record, memo_key=key)
 
     def _item(self, run: Run, record: StepRecord) -> dict[str, Value]:
         item: dict[str, Value] = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from tidegate.event import AcceptedEvent
-    from tidegate.message import EventMessage
+    from tidegate.message import Message
     from tidegate.run import Failure, Run
     from tidegate.wait import Wait, WaitKey
 
@@ -139,7 +139,7 @@ class Topic(Protocol):
             awaited: the internal ids of those that a run may wait for; they go to the matcher, too.
         """
 
-    def send_to(self, function_id: str, message: EventMessage) -> None:
+    def send_to(self, function_id: str, message: Message) -> None:
         """Publish a message that reaches one function alone, at least once."""
 
 

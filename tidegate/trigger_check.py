@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from tidegate.encoding import decode
 from tidegate.event import AcceptedEvent
+from tidegate.event_pattern import Trigger
 from tidegate.expression import ExpressionError
 from tidegate.manifest import Manifest
-from tidegate.trigger import TriggerEvent
 
 logger = logging.getLogger("tidegate.engine")
 
 
-def holds(
-    trigger: TriggerEvent[Any], event: AcceptedEvent, function_id: str, manifest: Manifest
-) -> bool:
+def holds(trigger: Trigger, event: AcceptedEvent, function_id: str, manifest: Manifest) -> bool:
     """Whether the event is as a trigger's expression wants it, at the time it came in."""
     if trigger.expression is None:
         return True

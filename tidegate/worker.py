@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from tidegate.aws import AWS_ERRORS, client, unavailable
 from tidegate.clock import Clock
 from tidegate.engine import Engine
-from tidegate.errors import DeadLetterError, RunLeasedError
+from tidegate.errors import DeadLetterError, PlatformError, RunLeasedError
 from tidegate.manifest import BATCH_SIZE
 from tidegate.message import CronMessage, decode_message
 
@@ -26,7 +27,8 @@ _LONGEST_PAUSE_S = 3_600
 class Worker:
     """Handles the messages of one function's queue.
 
-    The messages of a batch run beside each other, so that a slow one holds up none behind it.
+    The messages of a batch run beside each other, so that a slow one holds up none behind it. Those
+    whose worker died run one by one, so that one that kills its process takes no other with it.
 
     Attributes:
         engine: drives the function's runs.
@@ -50,12 +52,14 @@ class Worker:
             batch: an SQS event of Lambda.
             remaining_ms: how long this invocation may still take.
         """
-        deadline_ms = self.clock.now_ms() + remaining_ms
+        began_ms = self.clock.now_ms()
+        deadline_ms = began_ms + remaining_ms
         records = batch["Records"]
         if len(records) == 1:
             done = [self._handle(records[0], deadline_ms)]
         else:
-            done = list(self._threads.map(lambda r: self._handle(r, deadline_ms), records))
+            half_ms = began_ms + remaining_ms // 2
+            done = self._handle_all(records, deadline_ms, half_ms)
         return {
             "batchItemFailures": [
                 {"itemIdentifier": record["messageId"]}
@@ -63,6 +67,39 @@ class Worker:
                 if not is_done
             ]
         }
+
+    def _handle_all(
+        self, records: Sequence[Mapping[str, Any]], deadline_ms: int, half_ms: int
+    ) -> list[bool]:
+        """Which messages are done with; what may kill the process comes last, one at a time.
+
+        When a process dies, each run in it loses an attempt, and which of them killed it is not
+        known. Were they driven together again, one that kills it each time would take all others
+        with it to their last attempt. So each of them is driven alone, in another order each time.
+        """
+
+        def handle(record: Mapping[str, Any]) -> bool | None:
+            return None if self._has_crashed(record) else self._handle(record, deadline_ms)
+
+        done = list(self._threads.map(handle, records))
+        crashed = [number for number, is_done in enumerate(done) if is_done is None]
+        for number in random.sample(crashed, len(crashed)):
+            if self.clock.now_ms() <= half_ms:
+                done[number] = self._handle(records[number], deadline_ms)
+            else:
+                self._show_again(records[number], 1)
+        return [bool(is_done) for is_done in done]
+
+    def _has_crashed(self, record: Mapping[str, Any]) -> bool:
+        """Whether a worker died while it drove a message's run."""
+        if int(record["attributes"].get("ApproximateReceiveCount", 1)) == 1:
+            return False
+        try:
+            message = decode_message(record["body"])
+            return self.engine.incoming.has_crashed(message, self.clock.now_ms())
+        except (DeadLetterError, PlatformError):
+            # Whatever it is, it is found out again when the message is handled.
+            return False
 
     def _handle(self, record: Mapping[str, Any], deadline_ms: int) -> bool:
         """Whether the message is done with; it never raises."""

@@ -7,7 +7,7 @@ CloudWatch keeps anyway, unless a stage wants them one by one.
 
 from __future__ import annotations
 
-from aws_cdk import Duration
+from aws_cdk import Duration, NestedStack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
@@ -15,6 +15,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.aws_cloudwatch_actions import SnsAction
 from constructs import Construct
 
+from tidegate.manifest import FunctionManifest
 from tidegate_cdk.config import Config
 from tidegate_cdk.metrics import of_all_lambdas, of_api, of_function, percent
 
@@ -22,6 +23,10 @@ from tidegate_cdk.metrics import of_all_lambdas, of_api, of_function, percent
 LONGEST_DELAY_S = 900
 
 SLOW_MS = 3_000
+# Shares are of sums over so long: with one request in two minutes, or a message that comes again
+# after ten, no minute is like the one before it.
+SHARE_MINUTES = 5
+SERVER_ERRORS_PERCENT = 1
 ERRORS_PERCENT = 5
 FAILED_PERCENT = 20
 # Also of a function that seldom runs somebody should know.
@@ -37,10 +42,24 @@ class Alarms:
     """
 
     def __init__(self, config: Config, topic: sns.ITopic | None) -> None:
+        self._config = config
         self._level = config.alarms
-        self._stage = config.stage
-        self._has_metrics = config.metrics == "on"
         self._topic = topic
+        self._of_functions: Construct | None = None
+
+    def beside(self, scope: Construct) -> Alarms:
+        """The same, for functions in a stack.
+
+        Where a stage wants alarms on each of them, these are in a stack that is nested in it: it is
+        as full as it may be without.
+
+        Args:
+            scope: where the functions are made.
+        """
+        alarms = Alarms(self._config, self._topic)
+        if self._level == "all":
+            alarms._of_functions = NestedStack(scope, "FunctionAlarms", description="Alarms")
+        return alarms
 
     def of_queue(
         self,
@@ -87,37 +106,40 @@ class Alarms:
             minutes=5,
         )
 
+    def of_function(self, function: FunctionManifest, worker: lambda_.Function) -> None:
+        """The alarms on a function's Lambda and its runs, where a stage wants them one by one."""
+        if self._of_functions is not None:
+            within = Construct(self._of_functions, function.id)
+            self.of_lambda(within, name=function.id, function=worker)
+            if not function.is_removed:
+                self._of_runs(within, function.id)
+
     def of_lambda(self, scope: Construct, *, name: str, function: lambda_.Function) -> None:
         """The alarm on a Lambda's errors and throttles, where a stage wants them one by one."""
         if self._level != "all":
             return
-        minute = Duration.minutes(1)
+        period = Duration.minutes(SHARE_MINUTES)
         self._add(
             scope,
             "Failing",
             f"{name}: more than {ERRORS_PERCENT} % of invocations end in errors or are throttled",
             percent(
-                "errors + throttles",
-                "invocations + throttles",
-                errors=function.metric_errors(period=minute),
-                throttles=function.metric_throttles(period=minute),
-                invocations=function.metric_invocations(period=minute),
+                ["errors", "throttles"],
+                ["invocations", "throttles"],
+                SHARE_MINUTES,
+                errors=function.metric_errors(period=period),
+                throttles=function.metric_throttles(period=period),
+                invocations=function.metric_invocations(period=period),
             ),
             above=ERRORS_PERCENT,
-            minutes=5,
         )
 
-    def of_runs(self, scope: Construct, *, function_id: str) -> None:
-        """The alarm on a function's runs that fail, where a stage wants alarms one by one.
-
-        Args:
-            scope: where it belongs.
-            function_id: the function, whose runs are counted.
-        """
-        if self._level != "all" or not self._has_metrics:
+    def _of_runs(self, scope: Construct, function_id: str) -> None:
+        if self._config.metrics == "off":
             return
+        stage = self._config.stage
         counted = {
-            word: of_function(self._stage, function_id, f"Runs{word.capitalize()}", FAILED_MINUTES)
+            word: of_function(stage, function_id, f"Runs{word.capitalize()}", FAILED_MINUTES)
             for word in ("completed", "failed")
         }
         self._add(
@@ -125,13 +147,7 @@ class Alarms:
             "FailedRuns",
             f"{function_id}: of the runs that ended in {FAILED_MINUTES} minutes more than "
             f"{FAILED_PERCENT} % failed for good",
-            # A metric of which nothing came is no number, and neither is its sum with another.
-            percent(
-                "FILL(failed, 0)",
-                "FILL(completed, 0) + FILL(failed, 0)",
-                minutes=FAILED_MINUTES,
-                **counted,
-            ),
+            percent(["failed"], ["completed", "failed"], FAILED_MINUTES, **counted),
             above=FAILED_PERCENT,
         )
 
@@ -148,12 +164,15 @@ class Alarms:
         self._add(
             within,
             "ServerErrors",
-            "more than 1 % of requests are answered with 5xx",
+            f"more than {SERVER_ERRORS_PERCENT} % of requests are answered with 5xx",
             percent(
-                "errors", "requests", errors=of_api(api_id, "5xx"), requests=of_api(api_id, "Count")
+                ["errors"],
+                ["requests"],
+                SHARE_MINUTES,
+                errors=of_api(api_id, "5xx", minutes=SHARE_MINUTES),
+                requests=of_api(api_id, "Count", minutes=SHARE_MINUTES),
             ),
-            above=1,
-            minutes=5,
+            above=SERVER_ERRORS_PERCENT,
         )
         self._add(
             within,
@@ -169,13 +188,13 @@ class Alarms:
             f"more than {ERRORS_PERCENT} % of the invocations of Lambdas of this account and "
             "region end in errors",
             percent(
-                "errors",
-                "invocations",
-                errors=of_all_lambdas("Errors"),
-                invocations=of_all_lambdas("Invocations"),
+                ["errors"],
+                ["invocations"],
+                SHARE_MINUTES,
+                errors=of_all_lambdas("Errors", SHARE_MINUTES),
+                invocations=of_all_lambdas("Invocations", SHARE_MINUTES),
             ),
             above=ERRORS_PERCENT,
-            minutes=5,
         )
         self._add(
             within,

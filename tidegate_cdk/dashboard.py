@@ -15,7 +15,8 @@ _PERIOD_S = 300
 # What Lambdas count, see `tidegate.metrics`: title, metric, statistic.
 _COUNTED = (
     (("Events received", "EventsReceived", "Sum"), ("Duplicates", "EventsDuplicate", "Sum")),
-    (("Runs started", "RunsStarted", "Sum"), ("Runs completed", "RunsCompleted", "Sum")),
+    (("Events sent by runs", "EventsSent", "Sum"), ("Runs started", "RunsStarted", "Sum")),
+    (("Runs completed", "RunsCompleted", "Sum"), ("Runs cancelled", "RunsCancelled", "Sum")),
     (("Runs failed", "RunsFailed", "Sum"), ("Retries of functions and steps", "Retries", "Sum")),
     (
         ("From an event to its run, p95, ms", "QueueAge", "p95"),

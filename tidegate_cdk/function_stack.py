@@ -15,6 +15,7 @@ from tidegate.manifest import FunctionManifest, Manifest
 from tidegate.settings import Settings
 from tidegate_cdk.alarms import Alarms
 from tidegate_cdk.config import Config
+from tidegate_cdk.dead_letters import DeadLetterAccess, QueuePair, write_queue_names
 from tidegate_cdk.function_worker import FunctionWorker
 from tidegate_cdk.lambda_code import lambda_code
 from tidegate_cdk.permissions import Permissions
@@ -31,8 +32,9 @@ def add_functions(
     permissions: Permissions,
     alarms: Alarms,
     matcher: sqs.Queue,
-) -> None:
-    """Make workers for the functions of a stack.
+    access: DeadLetterAccess,
+) -> list[QueuePair]:
+    """Make workers for the functions of a stack, and give their queues.
 
     Args:
         scope: the stage, or a stack that is nested in its own.
@@ -41,11 +43,13 @@ def add_functions(
         config: the choices for the stage.
         settings: where the stage's resources are.
         permissions: what the workers' roles may do.
-        alarms: makes those on their queues.
+        alarms: makes those on them and their queues.
         matcher: the queue where workers ask for looks at past events.
+        access: who reaches dead letters.
     """
     code = lambda_code(manifest, config)
-    for function in functions:
+    alarms = alarms.beside(scope)
+    return [
         FunctionWorker(
             scope,
             f"Function-{function.id}",
@@ -56,13 +60,16 @@ def add_functions(
             permissions=permissions,
             alarms=alarms,
             matcher=matcher,
-        )
+            access=access,
+        ).pair
+        for function in functions
+    ]
 
 
 class FunctionStack(NestedStack):
     """Functions with a role of their own for their schedules: a role names all queues it serves.
 
-    Args: as of `add_functions`.
+    Args: as of `add_functions`; `number` is its own, as the placement has it.
     """
 
     def __init__(
@@ -71,12 +78,14 @@ class FunctionStack(NestedStack):
         construct_id: str,
         functions: Sequence[FunctionManifest],
         *,
+        number: int,
         manifest: Manifest,
         config: Config,
         settings: Settings,
         permissions: Permissions,
         alarms: Alarms,
         matcher: sqs.Queue,
+        access: DeadLetterAccess,
     ) -> None:
         super().__init__(scope, construct_id, description=f"{len(functions)} functions")
         schedules = Schedules(
@@ -85,7 +94,7 @@ class FunctionStack(NestedStack):
             key=permissions.key,
             group_name=permissions.schedules.group_name,
         )
-        add_functions(
+        pairs = add_functions(
             self,
             functions,
             manifest=manifest,
@@ -94,7 +103,9 @@ class FunctionStack(NestedStack):
             permissions=replace(permissions, schedules=schedules),
             alarms=alarms,
             matcher=matcher,
+            access=access,
         )
+        write_queue_names(self, settings.queues_path, number, pairs)
 
 
 class TopicStack(NestedStack):

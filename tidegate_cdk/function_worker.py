@@ -13,6 +13,7 @@ from tidegate.settings import Settings
 from tidegate_cdk.alarms import Alarms
 from tidegate_cdk.config import Config
 from tidegate_cdk.cron_schedules import CronSchedules
+from tidegate_cdk.dead_letters import DeadLetterAccess, QueuePair
 from tidegate_cdk.handler_lambda import HandlerLambda
 from tidegate_cdk.permissions import Permissions
 from tidegate_cdk.queues import queues
@@ -44,14 +45,18 @@ _SETTINGS = (
 class FunctionWorker(Construct):
     """A function as the manifest describes it.
 
+    Attributes:
+        pair: its queues.
+
     Args:
         function: the function.
         config: the choices for the stage.
         code: the asset that all Lambdas share.
         settings: where the stage's resources are.
         permissions: what its role may do.
-        alarms: makes those on its queues.
+        alarms: makes those on it and its queues.
         matcher: the queue where it asks for looks at past events.
+        access: who reaches its dead letters.
     """
 
     def __init__(
@@ -66,14 +71,18 @@ class FunctionWorker(Construct):
         permissions: Permissions,
         alarms: Alarms,
         matcher: sqs.Queue,
+        access: DeadLetterAccess,
     ) -> None:
         super().__init__(scope, construct_id)
         self.queue, self.dead_letters = queues(
             self,
+            config=config,
             visibility_timeout_s=function.visibility_timeout_s,
             max_receives=function.max_receive_count,
             key=permissions.key,
         )
+        self.pair = QueuePair(function.id, self.queue, self.dead_letters)
+        access.let(self.pair)
         topic = permissions.topics[function.shard]
         subscribe(self, topic, self.queue, self.dead_letters, function.filter_policy)
         permissions.schedules.may_send_to(self.queue, self.dead_letters)
@@ -90,7 +99,7 @@ class FunctionWorker(Construct):
             self,
             "Worker",
             handler="worker",
-            description=f"Runs {function.id}"[:256],
+            description=f"{'Ends' if function.is_removed else 'Runs'} {function.id}"[:256],
             # A function's message may go through its queue as often as it sleeps, or is retried, or
             # sends its own event; Lambda would stop it after 16 times.
             recursive_loop=lambda_.RecursiveLoop.ALLOW,
@@ -112,8 +121,7 @@ class FunctionWorker(Construct):
             max_concurrency=MAX_CONCURRENCY,
             report_batch_item_failures=True,
         )
-        alarms.of_lambda(self, name=function.id, function=worker.function)
-        alarms.of_runs(self, function_id=function.id)
+        alarms.of_function(function, worker.function)
         alarms.of_queue(
             self,
             name=function.id,

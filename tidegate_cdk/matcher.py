@@ -18,9 +18,11 @@ from tidegate.manifest import (
     MATCHER_VISIBILITY_TIMEOUT_S,
     MAX_CONCURRENCY,
 )
+from tidegate.queue_directory import MATCHER
 from tidegate.settings import Settings
 from tidegate_cdk.alarms import Alarms
 from tidegate_cdk.config import Config
+from tidegate_cdk.dead_letters import QueuePair
 from tidegate_cdk.handler_lambda import HandlerLambda
 from tidegate_cdk.permissions import Permissions
 from tidegate_cdk.queues import queues
@@ -37,6 +39,8 @@ _SETTINGS = (
     "bucket",
     "manifest",
     "matcher_queue_url",
+    "queues_path",
+    "schedule_group",
     "retention_days",
 )
 
@@ -47,6 +51,7 @@ class Matcher(Construct):
     Attributes:
         queue: what it reads; functions ask it for looks at past events, the REST API for slices
             of jobs.
+        pair: that one, and its dead-letter queue.
 
     Args:
         config: the choices for the stage.
@@ -69,10 +74,12 @@ class Matcher(Construct):
         self._permissions = permissions
         self.queue, dead_letters = queues(
             self,
+            config=config,
             visibility_timeout_s=MATCHER_VISIBILITY_TIMEOUT_S,
             max_receives=MATCHER_MAX_RECEIVES,
             key=permissions.key,
         )
+        self.pair = QueuePair(MATCHER, self.queue, dead_letters)
         subscribe(self, permissions.topics[FIRST_SHARD], self.queue, dead_letters, MATCHER_FILTER)
         self._alarms.of_queue(
             self,
@@ -82,8 +89,8 @@ class Matcher(Construct):
             dead_letters=dead_letters,
         )
 
-    def run(self, code: lambda_.Code, settings: Settings) -> None:
-        """Make its Lambda.
+    def run(self, code: lambda_.Code, settings: Settings) -> lambda_.Function:
+        """Make its Lambda, and give it.
 
         Args:
             code: the asset that all Lambdas share.
@@ -100,7 +107,7 @@ class Matcher(Construct):
             config=self._config,
             timeout_s=MATCHER_TIMEOUT_S,
             environment=settings.environment(*_SETTINGS),
-            permissions=self._permissions.matcher(self.queue),
+            permissions=self._permissions.matcher(self.queue, settings.queues_path),
             key=self._permissions.key,
         )
         self._alarms.of_lambda(self, name="matcher", function=matcher.function)
@@ -111,3 +118,4 @@ class Matcher(Construct):
             max_concurrency=MAX_CONCURRENCY,
             report_batch_item_failures=True,
         )
+        return matcher.function

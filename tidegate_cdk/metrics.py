@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -10,14 +10,14 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from tidegate.metrics import DIMENSIONS, NAMESPACE
 
 
-def of_api(api_id: str, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
-    """A metric of an HTTP API."""
-    return _metric("AWS/ApiGateway", name, statistic, {"ApiId": api_id})
+def of_api(api_id: str, name: str, statistic: str = "Sum", minutes: int = 1) -> cloudwatch.Metric:
+    """A metric of an HTTP API, over so many minutes."""
+    return _metric("AWS/ApiGateway", name, statistic, {"ApiId": api_id}, minutes)
 
 
-def of_all_lambdas(name: str) -> cloudwatch.Metric:
-    """A metric of all Lambdas of the account and region together."""
-    return _metric("AWS/Lambda", name, "Sum", {})
+def of_all_lambdas(name: str, minutes: int = 1) -> cloudwatch.Metric:
+    """A metric of all Lambdas of the account and region together, its sums over so many minutes."""
+    return _metric("AWS/Lambda", name, "Sum", {}, minutes)
 
 
 def of_function(stage: str, function_id: str, name: str, minutes: int) -> cloudwatch.Metric:
@@ -27,7 +27,7 @@ def of_function(stage: str, function_id: str, name: str, minutes: int) -> cloudw
 
 
 def _metric(
-    namespace: str, name: str, statistic: str, dimensions: Mapping[str, str], minutes: int = 1
+    namespace: str, name: str, statistic: str, dimensions: Mapping[str, str], minutes: int
 ) -> cloudwatch.Metric:
     return cloudwatch.Metric(
         namespace=namespace,
@@ -39,12 +39,24 @@ def _metric(
 
 
 def percent(
-    part: str, whole: str, minutes: int = 1, **metrics: cloudwatch.IMetric
+    part: Sequence[str], whole: Sequence[str], minutes: int, **metrics: cloudwatch.IMetric
 ) -> cloudwatch.MathExpression:
-    """How much of a whole a part is; both are sums of the metrics, by their names."""
+    """How much of a whole a part is.
+
+    Args:
+        part, whole: the names of the metrics of which each is the sum.
+        minutes: over how many it is computed.
+        metrics: those, by name.
+    """
     return cloudwatch.MathExpression(
-        expression=f"100 * ({part}) / ({whole})",
+        expression=f"100 * ({_sum(part)}) / ({_sum(whole)})",
         label="%",
         period=Duration.minutes(minutes),
         using_metrics=metrics,
     )
+
+
+def _sum(names: Sequence[str]) -> str:
+    # One metric without data would make the sum none: a Lambda that is throttled each time has no
+    # invocations.
+    return " + ".join(f"FILL({name}, 0)" for name in names)

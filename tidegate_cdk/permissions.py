@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
+from constructs import Construct
 
 from tidegate.dashboard.session import PREFIX as SESSION_PREFIX
 from tidegate.environments import PREFIX as ENVIRONMENT_PREFIX
@@ -56,7 +58,7 @@ class Permissions:
             *self._decrypt(),
         ]
 
-    def api(self, matcher: sqs.Queue) -> list[iam.PolicyStatement]:
+    def api(self, matcher: sqs.Queue, queues_path: str) -> list[iam.PolicyStatement]:
         """To answer what happened, take events in, start and cancel runs, and look after keys."""
         return [
             self._table("keys", "GetItem", "PutItem", "Scan", "UpdateItem"),
@@ -68,16 +70,18 @@ class Permissions:
             self._table("steps", "BatchWriteItem", "Query"),
             self._table("jobs", "GetItem", "PutItem", "Query", "UpdateItem"),
             _allow(matcher.queue_arn, "sqs:SendMessage"),
+            _read_parameters(matcher, queues_path),
             self._publish(),
             self._objects("GetObject", "PutObject"),
             self._tell_missing_objects(),
             *self._decrypt(),
         ]
 
-    def matcher(self, queue: sqs.Queue) -> list[iam.PolicyStatement]:
+    def matcher(self, queue: sqs.Queue, queues_path: str) -> list[iam.PolicyStatement]:
         """To complete the steps that wait for events, to wake their runs, and to work on jobs."""
         return [
             _allow(queue.queue_arn, *_CONSUME, "sqs:SendMessage"),
+            _read_parameters(queue, queues_path),
             self._table("waits", "DeleteItem", "GetItem", "Query"),
             self._table("jobs", "PutItem", "UpdateItem"),
             self._table("events", "GetItem", "Query"),
@@ -86,6 +90,7 @@ class Permissions:
             self._objects("GetObject", "PutObject"),
             self._tell_missing_objects(),
             self._publish(),
+            _allow(self.schedules.schedule_arns, "scheduler:GetSchedule"),
             *self._decrypt(),
         ]
 
@@ -155,6 +160,16 @@ class Permissions:
         statement = _allow(self.schedules.role.role_arn, "iam:PassRole")
         statement.add_condition("StringEquals", {"iam:PassedToService": "scheduler.amazonaws.com"})
         return statement
+
+
+def _read_parameters(within: Construct, path: str) -> iam.PolicyStatement:
+    """To read all parameters below a path: who may read a path may read what is below it, see
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
+    """
+    arn = Stack.of(within).format_arn(
+        service="ssm", resource="parameter", resource_name=path.removeprefix("/")
+    )
+    return _allow(arn, "ssm:GetParametersByPath")
 
 
 def write_logs(log_group: logs.LogGroup) -> iam.PolicyStatement:

@@ -6,7 +6,8 @@ each four stacks share a topic.
 
 A function that changed its stack would get a new queue, and lose what the old one holds. So a file
 in the repository says where each function is, like a lock file: functions in it stay, new ones go
-where there is room. Lines of functions that are gone stay, too, for stages that still have them.
+where there is room. Lines of functions that are gone stay, too, and with them their queues, so that
+their runs that wait end; whoever deletes the line deletes the queue.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from tidegate.errors import ConfigurationError
 from tidegate.manifest import FunctionManifest, Manifest
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html: 500
-# resources. What all functions share, 50 of them, is in stack 0.
+# resources. What all functions share, 55 of them, is in stack 0.
 FUNCTION_RESOURCES = 11
-MOST_RESOURCES = 450
+MOST_RESOURCES = 445
 # New functions leave room for crons that are added to those that are there, and for merges of
 # branches that each have added a function.
 FILLED_RESOURCES = 400
@@ -45,21 +46,21 @@ def place(manifest: Manifest, before: Placement | None = None) -> dict[str, int]
     Raises:
         ConfigurationError: the functions of a stack have become more than it can hold.
     """
-    total = sum(resources(function) for function in manifest.functions)
+    total = sum(resources(function) for function in manifest.deployed)
     if before is None and total <= MOST_RESOURCES:
-        return {function.id: 0 for function in manifest.functions}
+        return {function.id: 0 for function in manifest.deployed}
     placed = dict(before or {})
     used: dict[int, int] = {}
-    weights = {function.id: resources(function) for function in manifest.functions}
+    weights = {function.id: resources(function) for function in manifest.deployed}
     for function_id, stack in placed.items():
         used[stack] = used.get(stack, 0) + weights.get(function_id, FUNCTION_RESOURCES)
-    for function in manifest.functions:
+    for function in manifest.deployed:
         if function.id not in placed:
             weight = resources(function)
             stack = next(n for n in range(len(used) + 1) if _has_room(used.get(n, 0), weight))
             placed[function.id] = stack
             used[stack] = used.get(stack, 0) + weight
-    _check(manifest, placed)
+    _check(placed, used)
     return placed
 
 
@@ -70,18 +71,17 @@ def resources(function: FunctionManifest) -> int:
 
 def sharded(manifest: Manifest, placed: Placement) -> Manifest:
     """The manifest with the shard of each function."""
-    return Manifest(
-        tuple(
-            replace(function, shard=placed[function.id] // STACKS_A_TOPIC)
-            for function in manifest.functions
-        )
+    functions, removed = (
+        tuple(replace(one, shard=placed[one.id] // STACKS_A_TOPIC) for one in group)
+        for group in (manifest.functions, manifest.removed)
     )
+    return Manifest(functions, removed)
 
 
 def by_stack(manifest: Manifest, placed: Placement) -> dict[int, list[FunctionManifest]]:
     """The functions of each stack."""
     found: dict[int, list[FunctionManifest]] = {}
-    for function in manifest.functions:
+    for function in manifest.deployed:
         found.setdefault(placed[function.id], []).append(function)
     return found
 
@@ -127,12 +127,13 @@ def _has_room(used: int, weight: int) -> bool:
     return used == 0 or used + weight <= FILLED_RESOURCES
 
 
-def _check(manifest: Manifest, placed: Placement) -> None:
-    for stack, functions in sorted(by_stack(manifest, placed).items()):
-        total = sum(map(resources, functions))
+def _check(placed: Placement, used: Mapping[int, int]) -> None:
+    for stack, total in sorted(used.items()):
         if total > MOST_RESOURCES:
+            count = list(placed.values()).count(stack)
             raise ConfigurationError(
-                f"stack {stack}: its {len(functions)} functions and their crons are {total} "
-                f"resources, and there is room for {MOST_RESOURCES}; give some of the functions "
-                "other ids, or another stack in the placement, once their runs have ended"
+                f"stack {stack}: its {count} functions and their crons are {total} "
+                f"resources, and there is room for {MOST_RESOURCES}; delete the lines of functions "
+                "that were removed, give some of the others other ids, or another stack in the "
+                "placement, once their runs have ended"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from aws_cdk import Stack
+from aws_cdk import Annotations, Stack
 from constructs import Construct
 
 from tidegate.errors import ConfigurationError
@@ -56,7 +56,8 @@ class EventPlatform(Stage):
         dashboard: whether CloudWatch has a dashboard: `production` (there only), `yes` or `no`.
         tracing: whether X-Ray traces the Lambdas, `on` or `off`.
         placement: the file that says in which stack each function is; it is written where
-            functions are new, and belongs into the repository.
+            functions are new, and belongs into the repository. A function that is in it and gone
+            from the code keeps its queue, and its runs that wait are ended.
         requirements: the file that lists what the functions import besides Tidegate; a
             requirements file, or a pyproject.toml. The default need not be there.
 
@@ -110,4 +111,11 @@ class EventPlatform(Stage):
         config = Config.read(Context(scope.node.try_get_context, parameters))
         manifest = config.manifest()
         placed = stacks.update(Path(config.placement), manifest)
+        manifest = manifest.keeping(placed, timeout_s=config.function_timeout)
         super().__init__(scope, construct_id, config=config, manifest=manifest, placed=placed)
+        for function in manifest.removed:
+            Annotations.of(self).add_info(
+                f"function {function.id} was removed. Its queue stays, so that its runs that wait "
+                f"are ended. `tidegate runs cancel --function {function.id}` ends them now; when "
+                f"none is left, delete its line from {config.placement}"
+            )

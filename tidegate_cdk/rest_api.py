@@ -24,6 +24,7 @@ _SETTINGS = (
     "bucket",
     "manifest",
     "matcher_queue_url",
+    "queues_path",
     "auth",
     "max_request_bytes",
     "retention_days",
@@ -57,6 +58,6 @@ def rest_api(
         config=config,
         timeout_s=REQUEST_TIMEOUT_S,
         environment=settings.environment(*_SETTINGS),
-        permissions=permissions.api(matcher),
+        permissions=permissions.api(matcher, settings.queues_path),
         key=permissions.key,
     ).function

@@ -17,6 +17,7 @@ from tidegate_cdk.alarm_topic import alarm_topic
 from tidegate_cdk.alarms import Alarms
 from tidegate_cdk.config import Config
 from tidegate_cdk.dashboard import dashboard
+from tidegate_cdk.dead_letters import DeadLetterAccess, queues_path, write_queue_names
 from tidegate_cdk.encryption import key_of
 from tidegate_cdk.function_stack import FunctionStack, TopicStack, add_functions
 from tidegate_cdk.handler_lambda import REQUEST_TIMEOUT_S, HandlerLambda
@@ -66,12 +67,14 @@ class Stage(Construct):
         permissions = Permissions(storage, topics, schedules, key)
         code = lambda_code(manifest, config)
         matcher = Matcher(self, "Waits", config=config, permissions=permissions, alarms=alarms)
-        settings = _settings(config, storage, topics, schedules, matcher)
-        matcher.run(code, settings)
+        settings = _settings(config, storage, topics, schedules, matcher, queues_path(name))
+        redrives = matcher.run(code, settings)
         handlers = {
             "ingest": self._ingest(config, code, settings, permissions),
             "api": rest_api(self, config, code, settings, permissions, matcher.queue),
         }
+        access = DeadLetterAccess(looks=handlers["api"], redrives=redrives)
+        access.let(matcher.pair)
         api = HttpApi(
             self,
             "Http",
@@ -86,6 +89,7 @@ class Stage(Construct):
         if config.has_dashboard:
             counted = config.stage if config.metrics == "on" else None
             dashboard(self, name=name, counted=counted, api_id=api.api_id)
+        pairs = [matcher.pair]
         for number, functions in by_stack(manifest, placed).items():
             shared: Any = {
                 "manifest": manifest,
@@ -94,16 +98,18 @@ class Stage(Construct):
                 "permissions": permissions,
                 "alarms": alarms,
                 "matcher": matcher.queue,
+                "access": access,
             }
             if number == 0:
-                add_functions(self, functions, **shared)
+                pairs += add_functions(self, functions, **shared)
             else:
-                FunctionStack(self, f"Functions{number}", functions, **shared)
+                FunctionStack(self, f"Functions{number}", functions, number=number, **shared)
+        write_queue_names(self, settings.queues_path, 0, pairs)
         outputs = {
             "Url": (api.url, "Where events are sent"),
             "KeysTable": (settings.keys_table, "Event and signing keys"),
             "FirstKey": (
-                f"tidegate keys create --stage {config.stage}",
+                f"tidegate keys create --stage {_known_as(stack, config)}",
                 "Prints a first event key; nothing is let in without one",
             ),
             "Bucket": (settings.bucket, "Payloads of large events"),
@@ -153,12 +159,18 @@ class Stage(Construct):
         ).function
 
 
+def _known_as(stack: Stack, config: Config) -> str:
+    """By which name `tidegate keys` finds this stage, and no other one that is called the same."""
+    return config.stage if stack.stack_name == f"Tidegate-{config.stage}" else stack.stack_name
+
+
 def _settings(
     config: Config,
     storage: Storage,
     topics: Sequence[sns.Topic],
     schedules: Schedules,
     matcher: Matcher,
+    queues: str,
 ) -> Settings:
     """Where the stage's resources are; each Lambda is told the part that it needs."""
     return Settings(
@@ -176,6 +188,7 @@ def _settings(
         max_request_bytes=config.max_request_bytes,
         retention_days=config.retention_days,
         matcher_queue_url=matcher.queue.queue_url,
+        queues_path=queues,
         schedule_group=schedules.group_name,
         schedule_role_arn=schedules.role.role_arn,
         schedule_key_arn=schedules.key.key_arn if schedules.key else "",

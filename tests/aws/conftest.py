@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,9 @@ from tidegate.message import EventMessage, decode_message
 from tidegate.observer import NOBODY, Observer
 from tidegate.payload import PayloadStore
 from tidegate.probe import Probes
+from tidegate.queue_directory import QueueDirectory
+from tidegate.recovery import Recovery
+from tidegate.redrive import Redriver
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.run_store import RunStore
@@ -106,13 +110,22 @@ class Stage:
             self.runs,
             self.rerunner,
             self.canceller,
+            Redriver(self.directory, self.settings.default_env, wait_s=0),
+            Recovery(self.runs, self.store, self.bus, self.manifest, PREFIX, self.clock),
             self.clock,
+        )
+
+    @property
+    def directory(self) -> QueueDirectory:
+        return QueueDirectory(
+            self.settings.queues_path, self.settings.matcher_queue_url, self.clock
         )
 
     @property
     def matcher(self) -> MatcherWorker:
         answer = Probes(self.settings.jobs_table, self.clock).answer
-        return MatcherWorker(Matcher(self.waker, StoredEvents(self.store), answer), self.jobs)
+        matcher = Matcher(self.waker, StoredEvents(self.store), answer)
+        return MatcherWorker(matcher, self.jobs, self.clock)
 
     @property
     def runs(self) -> RunStore:
@@ -137,8 +150,8 @@ class Stage:
         return self.admission.admit(env, check_events(events), seed)
 
     def deploy(self, *functions: Function) -> None:
-        """Provision queues and subscriptions of functions."""
-        self.manifest = Manifest.of(functions)
+        """Provision queues and subscriptions of functions; what was there before is removed."""
+        self.manifest = Manifest.of(functions).keeping(self.cloud.wiring)
         self.cloud.provision(self.manifest)
 
     def worker(self, function: Function) -> Worker:
@@ -203,11 +216,11 @@ class Stage:
         return [decode_message(record["body"]) for record in self.queued(function)]
 
 
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    """An empty stage."""
+@contextmanager
+def staged(dynamodb_url: str | None = None) -> Iterator[Stage]:
+    """An empty stage, whose tables are in moto or on a server."""
     registry.clear()
-    cloud = Cloud()
+    cloud = Cloud(dynamodb_url)
     cloud.start()
     cloud.provision(Manifest(functions=()))
     settings = Settings.read(cloud.ingest_environment() | cloud.api_environment())
@@ -218,6 +231,13 @@ def stage() -> Iterator[Stage]:
     logger.handlers[:], logger.level, logger.propagate = before
     cloud.stop()
     registry.clear()
+
+
+@pytest.fixture
+def stage(dynamodb_url: str | None) -> Iterator[Stage]:
+    """An empty stage."""
+    with staged(dynamodb_url) as stage:
+        yield stage
 
 
 def record_of(message: EventMessage, receives: int = 1) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from moto.backends import get_backend
 
 from tests.aws.conftest import ENV, Stage, batch, record_of
+from tidegate import registry
 from tidegate.aws import client
 from tidegate.context import ContextSync
 from tidegate.event_model import Event
@@ -37,6 +38,16 @@ class Deployed:
         deployed = [cls.__new__(cls) for _ in functions]
         for one, function in zip(deployed, functions, strict=True):
             one._run(stage, function)
+        return deployed
+
+    def after(self, *functions: Function) -> Deployed:
+        """The same function behind a deployment of others, which may have it in another form."""
+        self.stage.deploy(*functions)
+        now = {function.id: function for function in functions}
+        own_id = self.function.id
+        deployed = Deployed.__new__(Deployed)
+        found = now.get(own_id) or registry.load_function(self.stage.manifest, own_id)
+        deployed._run(self.stage, found)
         return deployed
 
     def _run(self, stage: Stage, function: Function) -> None:
@@ -152,7 +163,7 @@ def counting(calls: list[Any], result: Any = None) -> Callable[[ContextSync], An
 
 
 def raising(error: BaseException) -> Callable[..., Any]:
-    def call(*_: Any) -> Any:
+    def call(*_: Any, **__: Any) -> Any:
         raise error
 
     return call

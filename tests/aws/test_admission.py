@@ -15,7 +15,10 @@ from tidegate.errors import PlatformError, RequestError
 from tidegate.event_model import Event
 from tidegate.function import Function, make_function
 from tidegate.ids import Seed, ulid_ms
+from tidegate.manifest import bucket_lifecycle_days
 from tidegate.trigger import TriggerEvent
+
+pytestmark = pytest.mark.storage
 
 SEED = Seed(1_743_130_137_367, bytes(10))
 
@@ -183,11 +186,16 @@ def test_large_event_goes_through_the_bucket(stage: Stage, listener: Function) -
     assert stored.event.data == data
 
 
-def test_body_of_a_far_future_event_is_kept_until_then(stage: Stage, listener: Function) -> None:
-    in_a_year = stage.clock.ms + 366 * 86_400_000
-    stage.send({"name": "app/a", "ts": in_a_year, "data": {"text": "x" * 100_000}})
+@pytest.mark.parametrize("days", [0, 1, 2, 31, 32, 92, 100, 366, 367, 3_000])
+def test_body_of_a_future_event_is_kept_until_then_and_not_for_years(
+    stage: Stage, listener: Function, days: int
+) -> None:
+    late = stage.clock.ms + days * 86_400_000
+    stage.send({"name": "app/a", "ts": late, "data": {"text": "x" * 100_000}})
     [message] = stage.messages(listener)
-    assert (message.body_key or "").startswith("delayed/")
+    folder = (message.body_key or "").partition("/")[0]
+    kept = bucket_lifecycle_days(stage.settings.retention_days)[folder]
+    assert days <= kept - stage.settings.retention_days <= (4 * days or 1 if days <= 366 else 3_650)
 
 
 def test_5000_events_in_one_request(stage: Stage, listener: Function) -> None:

@@ -18,7 +18,7 @@ from tidegate.encoding import encode
 from tidegate.event import AcceptedEvent
 from tidegate.function import make_function
 from tidegate.ids import random_ulid, run_id_of
-from tidegate.key import Key, Kind
+from tidegate.key import Key, Keys, Kind
 from tidegate.manifest import Manifest
 from tidegate.run import Failure, Run, Status
 from tidegate.trigger import TriggerEvent
@@ -440,7 +440,7 @@ def test_crash_is_500_in_the_same_shape(
     assert "division" not in answer.body["error"]
 
 
-class KeysThatAreAskedForTwice:
+class KeysThatAreAskedForTwice(Keys):
     """While the first request's key is looked up, a second request comes."""
 
     def __init__(self, second: Thread) -> None:

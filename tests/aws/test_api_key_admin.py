@@ -13,6 +13,8 @@ from tidegate.ids import is_ulid
 from tidegate.ingest import Ingest
 from tidegate.key import StoredKeys
 
+pytestmark = pytest.mark.storage
+
 
 class Admin:
     """Somebody with a signing key."""
@@ -42,6 +44,8 @@ def test_a_created_key_is_shown_once_and_works(admin: Admin) -> None:
     assert answer.status == 201
     created = answer.data
     secret = created.pop("secret")
+    assert created["last_used"] is None, "to make it is not to use it"
+    assert created in admin.rest.get("/v1/keys").data
     assert (created["kind"], created["environment"], created["branch"]) == ("event", "prod", False)
     assert (created["name"], created["event_names"]) == ("shop", ["app/*"])
     assert admin.send(secret) == 200
@@ -88,6 +92,13 @@ def test_a_branch_key_makes_keys_of_a_branch_environment(admin: Admin) -> None:
     headers = {"x-inngest-env": "pr-1"}
     answer = admin.branch.get("/v1/keys", method="POST", body={"kind": "event"}, headers=headers)
     assert (answer.data["environment"], answer.data["branch"]) == ("pr-1", False)
+    # It stays one of branch keys.
+    assert admin.branch.get("/v1/events", headers=headers).status == 200
+    rotated = admin.branch.get(
+        f"/v1/keys/{answer.data['id']}/rotate", method="POST", headers=headers
+    )
+    assert rotated.status == 201
+    assert admin.branch.get("/v1/events", headers=headers).status == 200
 
 
 def test_a_plain_key_touches_no_branch_key(admin: Admin) -> None:
@@ -108,7 +119,7 @@ def test_a_plain_key_touches_no_branch_key(admin: Admin) -> None:
         ({"kind": "other"}, "kind: "),
         ({"kind": "event", "names": ["a"]}, "unknown field 'names'"),
         ({"kind": "event", "event_names": ["*"]}, "can never match"),
-        ({"kind": "signing", "event_names": ["a"]}, "a signing key sends nothing"),
+        ({"kind": "signing", "event_names": ["a"]}, "they limit event keys alone"),
         ({"kind": "event", "name": "x" * 201}, "name: "),
     ],
 )
@@ -145,6 +156,21 @@ def test_events_sent_by_the_rest_api_are_taken_in(admin: Admin) -> None:
     assert answer.status == 201
     assert all(map(is_ulid, answer.data["ids"]))
     assert admin.rest.post("/v1/events", {"name": ""}).status == 400
+
+
+def test_the_rest_api_sends_into_environments_as_the_event_api_does(admin: Admin) -> None:
+    headers = {"x-inngest-env": "pr-1"}
+
+    def send() -> int:
+        body = {"name": "app/a"}
+        return admin.branch.get("/v1/events", method="POST", body=body, headers=headers).status
+
+    assert send() == 201
+    assert [one["name"] for one in admin.branch.get("/v1/environments").data] == ["pr-1"]
+    admin.branch.post("/v1/environments/pr-1/archive")
+    admin.stage.clock.advance(seconds=60)
+    assert send() == 403
+    assert admin.branch.get("/v1/events", headers=headers).status == 200, "one may still look"
 
 
 def test_the_rest_api_takes_an_event_of_an_id_once(admin: Admin) -> None:

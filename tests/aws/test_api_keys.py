@@ -10,8 +10,10 @@ from tests.aws.conftest import Stage
 from tests.aws.rest import Handler, Rest, load_handler
 from tidegate.aws import client
 from tidegate.ids import run_id_of
-from tidegate.key import StoredKeys
+from tidegate.key import Key, StoredKeys
 from tidegate.run import Run, Status
+
+pytestmark = pytest.mark.storage
 
 
 @pytest.fixture
@@ -136,3 +138,29 @@ def test_header_chooses_the_environment_for_a_branch_key_only(
     assert refused.status == 401
     assert "feature/x" in refused.body["error"]
     assert branch.get("/v1/events", headers={"x-inngest-env": "a b"}).status == 400
+
+
+def test_a_branch_key_does_not_look_where_another_key_was_created_for(
+    stage: Stage, handler: Handler, keys: StoredKeys
+) -> None:
+    stage.send({"name": "a"}, env="production")
+    branch = Rest(handler, keys.create("signing", "branches", branch=True))
+    header = {"x-inngest-env": "production"}
+    keys.create("event", "production")
+    for method, path in (("GET", "/v1/events"), ("GET", "/v1/keys"), ("POST", "/v1/keys")):
+        refused = branch.get(path, method=method, body={"kind": "event"}, headers=header)
+        assert (refused.status, "production" in refused.body["error"]) == (401, True)
+    assert branch.get("/v1/events", headers={"x-inngest-env": "branches"}).status == 200
+
+
+def test_an_environment_that_is_looked_at_is_asked_for_once_a_minute(
+    stage: Stage, handler: Handler, keys: StoredKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    branch = Rest(handler, keys.create("signing", "branches", branch=True))
+    headers = {"x-inngest-env": "pr-1"}
+    keys.open_environment(Key("event", "branches", branch=True), "pr-1")
+    assert branch.get("/v1/events", headers=headers).status == 200
+    client("dynamodb").delete_table(TableName=stage.settings.keys_table)
+    assert branch.get("/v1/functions", headers=headers).status == 200
+    stage.clock.advance(seconds=60)
+    assert branch.get("/v1/functions", headers=headers).status == 503

@@ -15,6 +15,8 @@ from tidegate.event import AcceptedEvent, event_body
 from tidegate.ids import random_ulid, ulid_at, ulid_ms
 from tidegate.partition import partition_of
 
+pytestmark = pytest.mark.storage
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 NAMES = ("shop/common", "shop/common", "shop/common", "shop/rare", "inngest/function.finished")

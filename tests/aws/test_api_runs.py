@@ -17,6 +17,8 @@ from tidegate.encoding import encode
 from tidegate.ids import random_ulid, ulid_at, ulid_ms
 from tidegate.run import Failure, Run, Status
 
+pytestmark = pytest.mark.storage
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 

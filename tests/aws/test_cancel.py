@@ -23,6 +23,8 @@ from tidegate.trigger import TriggerEvent
 from tidegate.wait import LOOK_AGAIN_S, Wait
 from tidegate.wait_store import WaitStore
 
+pytestmark = pytest.mark.storage
+
 SYSTEM = ("inngest/function.cancelled", "inngest/function.finished", "inngest/function.failed")
 DAY_MS = 86_400_000
 

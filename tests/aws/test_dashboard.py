@@ -189,6 +189,7 @@ def test_files_are_only_read(closed: Browser) -> None:
 # --- logging in -----------------------------------------------------------------------------------
 
 
+@pytest.mark.storage
 def test_a_session_opens_the_api_in_the_environment_of_its_key(
     stage: Stage, closed: Browser, keys: StoredKeys
 ) -> None:
@@ -241,6 +242,7 @@ def test_a_bad_login_is_explained(closed: Browser, body: str) -> None:
     assert answer.json["error"]
 
 
+@pytest.mark.storage
 def test_a_session_ends_by_itself(stage: Stage, closed: Browser, keys: StoredKeys) -> None:
     closed.log_in(keys.create("signing", "prod"))
     stage.clock.advance(seconds=LIFETIME_S - 0.5)
@@ -249,6 +251,7 @@ def test_a_session_ends_by_itself(stage: Stage, closed: Browser, keys: StoredKey
     assert closed.ask("/v1/events").status == 401
 
 
+@pytest.mark.storage
 def test_revoking_a_key_ends_its_sessions_within_a_minute(
     stage: Stage, closed: Browser, keys: StoredKeys
 ) -> None:
@@ -261,6 +264,7 @@ def test_revoking_a_key_ends_its_sessions_within_a_minute(
     assert (answer.status, answer.json) == (200, {"data": None})
 
 
+@pytest.mark.storage
 def test_logging_out_ends_the_session_at_once(closed: Browser, keys: StoredKeys) -> None:
     told = closed.log_in(keys.create("signing", "prod"))
     kept = dict(closed.cookies)
@@ -274,6 +278,7 @@ def test_logging_out_ends_the_session_at_once(closed: Browser, keys: StoredKeys)
     assert closed.ask("/v1/events").status == 401
 
 
+@pytest.mark.storage
 def test_a_session_is_no_key(closed: Browser, keys: StoredKeys) -> None:
     closed.log_in(keys.create("signing", "prod"))
     [token] = closed.cookies.values()

@@ -25,6 +25,8 @@ from tidegate.event_model import Event
 from tidegate.run import Status
 from tidegate.trigger import TriggerEvent
 
+pytestmark = pytest.mark.storage
+
 
 def test_run_is_recorded_with_its_output(stage: Stage) -> None:
     calls: list[ContextSync] = []

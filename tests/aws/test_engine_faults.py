@@ -34,6 +34,8 @@ from tidegate.message import EventMessage
 from tidegate.run import Run, Status
 from tidegate.run_store import RunStore
 
+pytestmark = pytest.mark.storage
+
 
 def test_worker_that_dies_is_replaced_and_the_attempt_counts(
     stage: Stage, monkeypatch: pytest.MonkeyPatch

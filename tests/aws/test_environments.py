@@ -15,6 +15,8 @@ from tidegate.errors import NotFoundError
 from tidegate.ingest import Ingest
 from tidegate.key import StoredKeys
 
+pytestmark = pytest.mark.storage
+
 
 @pytest.fixture
 def keys(stage: Stage) -> StoredKeys:
@@ -83,6 +85,33 @@ def test_an_environment_that_is_not_there_cannot_be_archived(environments: Envir
         with pytest.raises(NotFoundError, match="no branch key has opened an environment 'x'"):
             act("x")
     assert environments.all() == []
+
+
+def test_a_branch_key_does_not_open_what_another_key_was_created_for(
+    stage: Stage, keys: StoredKeys, environments: Environments
+) -> None:
+    branch = keys.create("event", "branches", branch=True)
+    others = keys.create("event", "other-branches", branch=True)
+    assert send(stage, keys, branch, "production").status == 200, "nobody has it yet"
+    own = keys.create("event", "eu")
+    for secret, env in ((branch, "eu"), (others, "branches"), (branch, "other-branches")):
+        refused = send(stage, keys, secret, env)
+        assert (refused.status, env in refused.error) == (401, True)
+    assert [send(stage, keys, secret).status for secret in (own, branch, others)] == [200] * 3
+    assert [one.name for one in environments.all()] == ["production"]
+    # What branch keys have opened stays theirs.
+    keys.create("event", "production")
+    assert send(stage, keys, branch, "production").status == 200
+
+
+def test_an_environment_that_a_key_was_created_for_cannot_be_archived(
+    stage: Stage, keys: StoredKeys, environments: Environments
+) -> None:
+    secret = keys.create("event", "eu")
+    for act in (environments.archive, environments.unarchive):
+        with pytest.raises(NotFoundError, match="closed by revoking the key"):
+            act("eu")
+    assert send(stage, keys, secret).status == 200
 
 
 def test_an_environment_is_asked_for_once_a_minute(

@@ -22,6 +22,8 @@ from tidegate.rest_call import rfc3339
 from tidegate.run import Run
 from tidegate.trigger import TriggerEvent
 
+pytestmark = pytest.mark.storage
+
 HOUR_MS = 3_600_000
 
 
@@ -196,12 +198,21 @@ def test_pages_go_on_where_the_last_one_ended(
     assert late.job(job)["found"] == 10
 
 
-def test_no_more_are_started_in_a_second_than_asked(
-    history: Callable[..., History], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("per_second", "expected"),
+    [(3, [3, 3, 3, 1]), (7, [7, 3]), (10, [10]), (1_000, [10])],
+)
+def test_as_many_are_started_in_a_second_as_asked_and_no_more(
+    history: Callable[..., History],
+    monkeypatch: pytest.MonkeyPatch,
+    per_second: int,
+    expected: list[int],
 ) -> None:
+    # More in a second than in a page are several pages, before there is a pause.
+    monkeypatch.setattr(job_work, "PAGE", 4)
     late = history()
-    late.send(*range(7))
-    late.replay(per_second=3)
+    late.send(*range(10))
+    late.replay(per_second=per_second)
     asked: list[int] = []
     send_message = client("sqs").send_message
 
@@ -217,8 +228,9 @@ def test_no_more_are_started_in_a_second_than_asked(
         for text in texts:
             late.stage.jobs.work(JobMessage.decode(text).job)
         started.append(len(late.stage.queued(late.deployed.function)))
-    assert [count for count in started if count] == [3, 3, 1]
-    assert asked == [1, 1, 1]
+    assert [count for count in started if count] == expected
+    assert set(asked) <= {1}
+    assert sum(expected[:-1]) == per_second * (len(expected) - 1)
 
 
 def test_a_stopped_replay_goes_no_further(

@@ -14,7 +14,7 @@ from tests.aws.deployed import Deployed, ProcessDied, bodies, dies, function_of,
 from tests.aws.rest import Rest, load_handler
 from tidegate import job_work
 from tidegate.aws import client
-from tidegate.bulk_job import JobKind, JobMessage
+from tidegate.bulk_job import JobKind, JobMessage, Progress
 from tidegate.context import ContextSync
 from tidegate.errors import NonRetriableError
 from tidegate.ids import Seed, run_id_of
@@ -117,6 +117,7 @@ def slice_of(stage: Stage) -> None:
 # --- replays --------------------------------------------------------------------------------------
 
 
+@pytest.mark.storage
 def test_a_replay_starts_the_failed_runs_of_a_time_again(stage: Stage, shop: Shop) -> None:
     before = shop.run(fails="always")
     stage.clock.advance(hours=2)
@@ -143,6 +144,7 @@ def test_a_replay_starts_the_failed_runs_of_a_time_again(stage: Stage, shop: Sho
     assert len(listed) == 2
 
 
+@pytest.mark.storage
 def test_a_replay_takes_cancelled_runs_when_it_is_asked_to(stage: Stage, shop: Shop) -> None:
     run = shop.run(sleeps=True)
     stage.canceller.cancel(ENV, run.id, "by a test")
@@ -156,6 +158,7 @@ def test_a_replay_takes_cancelled_runs_when_it_is_asked_to(stage: Stage, shop: S
     assert shop.now(run).status == Status.CANCELLED
 
 
+@pytest.mark.storage
 def test_a_replay_does_not_replay_the_runs_that_it_starts(
     stage: Stage, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +206,7 @@ def test_other_environments_are_not_touched(stage: Stage, shop: Shop) -> None:
         assert deleted.status == 404
 
 
+@pytest.mark.storage
 def test_a_run_whose_event_is_gone_is_skipped_with_a_note(stage: Stage, shop: Shop) -> None:
     gone, kept = shop.run(fails="always"), shop.run(fails="always")
     table = stage.settings.events_table
@@ -219,6 +223,7 @@ def test_a_run_whose_event_is_gone_is_skipped_with_a_note(stage: Stage, shop: Sh
 # --- cancellations --------------------------------------------------------------------------------
 
 
+@pytest.mark.storage
 def test_a_cancellation_ends_the_runs_of_a_time_that_have_not_ended(
     stage: Stage, shop: Shop
 ) -> None:
@@ -285,6 +290,7 @@ def test_what_ended_meanwhile_is_skipped(
 # --- slices ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.storage
 def test_a_job_goes_on_slice_by_slice_and_counts_each_run_once(
     stage: Stage, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +311,7 @@ def test_a_job_goes_on_slice_by_slice_and_counts_each_run_once(
     assert len(stage.messages(shop.deployed.function)) == 5
 
 
+@pytest.mark.storage
 def test_a_stopped_job_goes_no_further(
     stage: Stage, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +332,7 @@ def test_a_stopped_job_goes_no_further(
     assert len(stage.messages(shop.deployed.function)) == 2
 
 
+@pytest.mark.storage
 def test_what_a_slice_did_while_it_was_stopped_is_counted(
     stage: Stage, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,6 +350,7 @@ def test_what_a_slice_did_while_it_was_stopped_is_counted(
     assert (shown["status"], shown["found"], shown["done"]) == ("Stopped", 1, 1)
 
 
+@pytest.mark.storage
 def test_a_message_that_comes_twice_at_once_counts_once(
     stage: Stage, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,6 +447,7 @@ def _dies_behind(patch: pytest.MonkeyPatch, service: Any, operation: str, count:
     patch.setattr(client(service), operation, counted)
 
 
+@pytest.mark.storage
 def test_an_answer_that_was_lost_does_not_end_the_job(
     stage: Stage, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -445,9 +455,9 @@ def test_an_answer_that_was_lost_does_not_end_the_job(
     advance = stage.jobs.jobs.advance
     recorded = stage.jobs.jobs.get(ENV, JobKind.REPLAY, job["id"], stage.clock.ms)
     assert recorded is not None
-    first = advance(recorded, "x", found=1, done=1, note=None)
-    assert advance(recorded, "x", found=1, done=1, note=None) == first
-    assert advance(recorded, "y", found=1, done=1, note=None) is None
+    first = advance(recorded, Progress("x", 1, 1))
+    assert advance(recorded, Progress("x", 1, 1)) == first
+    assert advance(recorded, Progress("y", 1, 1)) is None
     assert shop.counts(job) == (1, 1, 0)
 
 
@@ -484,6 +494,7 @@ def test_of_a_batch_the_slices_of_jobs_are_done_last(
     assert order == ["event", "event", "job"]
 
 
+@pytest.mark.storage
 def test_a_slice_that_fails_comes_again(
     stage: Stage, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -500,6 +511,7 @@ def test_a_slice_that_fails_comes_again(
 # --- looking at jobs ------------------------------------------------------------------------------
 
 
+@pytest.mark.storage
 def test_jobs_are_listed_by_kind_the_newest_first(stage: Stage, shop: Shop) -> None:
     shop.cancel()
     ids = []
@@ -516,6 +528,7 @@ def test_jobs_are_listed_by_kind_the_newest_first(stage: Stage, shop: Shop) -> N
     assert shop.rest.get(f"/v1/cancellations/{ids[0]}").status == 404
 
 
+@pytest.mark.storage
 def test_jobs_are_kept_for_their_retention(stage: Stage, shop: Shop) -> None:
     job = shop.replay()
     stage.clock.advance(days=stage.settings.retention_days + 1)

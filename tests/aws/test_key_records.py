@@ -17,6 +17,8 @@ from tidegate.ingest import Ingest
 from tidegate.key import Key, StoredKeys
 from tidegate.key_records import KeyRecords
 
+pytestmark = pytest.mark.storage
+
 LIMIT = 512 * 1024
 
 

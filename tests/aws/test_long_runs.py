@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,12 +14,17 @@ from tests.aws.deployed import Deployed, listener, match, settle, waiting
 from tidegate.aws import client
 from tidegate.context import ContextSync
 from tidegate.cron import TriggerCron
+from tidegate.errors import RequestError, RetryAfterError
+from tidegate.ids import random_ulid
 from tidegate.manifest import bucket_lifecycle_days
 from tidegate.message import CronMessage, decode_message
 from tidegate.payload import PayloadStore
-from tidegate.run import Status
+from tidegate.run import Rerun, Status
 from tidegate.schedule import Delivery
+from tidegate.step import StepId
 from tidegate.trigger import TriggerEvent
+
+pytestmark = pytest.mark.storage
 
 DAY = timedelta(days=1)
 DAY_MS = 86_400_000
@@ -49,6 +55,17 @@ def forget_what_is_old(stage: Stage, written_ms: dict[str, int]) -> None:
         folder = found["Key"].partition("/")[0]
         if written_ms[found["Key"]] + days[folder] * DAY_MS <= stage.clock.ms:
             client("s3").delete_object(Bucket=bucket, Key=found["Key"])
+
+
+def note_writing(stage: Stage, patch: pytest.MonkeyPatch, written_ms: dict[str, int]) -> None:
+    """Note when each object of the bucket was written, from which on its lifecycle counts."""
+    put = PayloadStore.put
+
+    def noted(payloads: PayloadStore, key: str, text: str) -> None:
+        written_ms[key] = stage.clock.ms
+        put(payloads, key, text)
+
+    patch.setattr(PayloadStore, "put", noted)
 
 
 def waits_long(ctx: ContextSync) -> str:
@@ -153,12 +170,11 @@ def test_a_schedule_that_is_made_behind_the_cancellation_changes_nothing(
     assert deployed.handle(message) == []
     assert len(schedules()) == 1, "it was made when nobody could recall it any more"
     assert len(stage.messages(listening)) == 2
-    ended = deployed.run_of(message)
     stage.clock.advance(days=60)
     forget_what_is_over(stage)
     [late] = waiting(stage, deployed.function)
     assert deployed.handle(late) == []
-    assert deployed.run_of(message) == ended
+    assert client("dynamodb").scan(TableName=stage.settings.runs_table)["Items"] == []
     assert stage.messages(listening) == [], "those that were started by the end may be forgotten"
     assert stage.dead(deployed.function) == []
 
@@ -182,13 +198,7 @@ def test_a_large_output_is_kept_through_all_sleeps(
         return len(text)
 
     written_ms: dict[str, int] = {}
-    put = PayloadStore.put
-
-    def noted(payloads: PayloadStore, key: str, text: str) -> None:
-        written_ms[key] = stage.clock.ms
-        put(payloads, key, text)
-
-    monkeypatch.setattr(PayloadStore, "put", noted)
+    note_writing(stage, monkeypatch, written_ms)
     deployed = Deployed(stage, handler)
     message = deployed.send()
     deployed.handle(message)
@@ -199,6 +209,103 @@ def test_a_large_output_is_kept_through_all_sleeps(
         assert deployed.handle(*waiting(stage, deployed.function)) == []
     run = deployed.run_of(message)
     assert (run.status, run.output, ran) == (Status.COMPLETED, "100000", [1])
+
+
+def test_what_has_ended_is_kept_no_longer_than_the_retention(stage: Stage) -> None:
+    def handler(ctx: ContextSync) -> str:
+        ctx.step.wait_for_event("b", event="app/b", timeout=300 * DAY)
+        return "x" * 100_000
+
+    deployed = Deployed(stage, handler)
+    message = deployed.send()
+    deployed.handle(message)
+    stage.clock.advance(days=3)
+    stage.send({"name": "app/b"})
+    settle(stage, deployed)
+    run = deployed.run_of(message)
+    assert run.status == Status.COMPLETED
+    stage.clock.advance(days=stage.settings.retention_days - 1)
+    forget_what_is_over(stage)
+    assert deployed.run_of(message) == run
+    stage.clock.advance(days=2)
+    forget_what_is_over(stage)
+    assert client("dynamodb").scan(TableName=stage.settings.runs_table)["Items"] == []
+
+
+def test_steps_are_kept_through_late_retries(stage: Stage) -> None:
+    ran: list[int] = []
+
+    def handler(ctx: ContextSync) -> str:
+        text = ctx.step.run("text", lambda: ran.append(1) or "x" * 100_000)
+        if ctx.attempt < 20:
+            raise RetryAfterError("not yet", DAY)
+        return text[:1]
+
+    written_ms: dict[str, int] = {}
+    stage = replace(stage, settings=replace(stage.settings, retention_days=2))
+    deployed = Deployed(stage, handler, retries=20)
+    with pytest.MonkeyPatch.context() as patch:
+        note_writing(stage, patch, written_ms)
+        message = deployed.send()
+        deployed.handle(message)
+        for _ in range(20):
+            stage.clock.ms = deployed.run_of(message).due_ms or 0
+            forget_what_is_old(stage, written_ms)
+            forget_what_is_over(stage)
+            assert deployed.handle(*waiting(stage, deployed.function)) == []
+    assert (deployed.run_of(message).output, ran) == ('"x"', [1])
+
+
+def test_the_steps_of_a_rerun_do_not_need_those_of_the_original(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+
+    def write() -> str:
+        ran.append(1)
+        stage.clock.advance(seconds=1)
+        return "x" * 100_000
+
+    def handler(ctx: ContextSync) -> int:
+        text = ctx.step.run("text", write)
+        ctx.step.run("next", lambda: None)
+        return len(text)
+
+    written_ms: dict[str, int] = {}
+    note_writing(stage, monkeypatch, written_ms)
+    deployed = Deployed(stage, handler)
+    message = deployed.send()
+    deployed.handle(message)
+    original = deployed.run_of(message)
+    stage.clock.advance(days=stage.settings.retention_days - 1)
+    rerun = Rerun(random_ulid(stage.clock.ms), original.id)
+    stage.rerunner.rerun(original, rerun, from_step=StepId("next").hashed)
+    stage.clock.advance(days=3)
+    forget_what_is_old(stage, written_ms)
+    [again] = stage.messages(deployed.function)
+    assert deployed.handle(again) == []
+    assert (deployed.run_of(again).output, ran) == ("100000", [1])
+
+
+def test_a_rerun_that_needs_what_is_gone_is_refused(stage: Stage) -> None:
+    def write() -> str:
+        stage.clock.advance(seconds=1)
+        return "x" * 100_000
+
+    def handler(ctx: ContextSync) -> None:
+        ctx.step.run("text", write)
+        ctx.step.run("next", lambda: None)
+
+    deployed = Deployed(stage, handler)
+    message = deployed.send()
+    deployed.handle(message)
+    original = deployed.run_of(message)
+    [kept] = client("s3").list_objects_v2(Bucket=stage.settings.bucket)["Contents"]
+    client("s3").delete_object(Bucket=stage.settings.bucket, Key=kept["Key"])
+    rerun = Rerun(random_ulid(stage.clock.ms), original.id)
+    with pytest.raises(RequestError, match=r"run again from there: payload .* is gone"):
+        stage.rerunner.rerun(original, rerun, from_step=StepId("next").hashed)
+    assert stage.messages(deployed.function) == []
 
 
 def test_a_sleep_that_is_over_is_kept_through_the_next_one(stage: Stage) -> None:

@@ -13,6 +13,7 @@ from tests.aws.deployed import Deployed, ProcessDied, dies, settle
 from tests.gateway import request
 from tidegate.context import ContextSync
 from tidegate.errors import NonRetriableError
+from tidegate.event_model import Event
 from tidegate.ids import random_ulid
 from tidegate.local.lambda_function import LambdaFunction
 from tidegate.metrics import COUNTS, DIMENSIONS, NAMESPACE, TIMES, Metrics
@@ -85,6 +86,30 @@ def test_events_and_duplicates_are_counted(metered: Metered) -> None:
     metered.stage.send({"name": "app/a"}, {"name": "app/b", "id": "1"})
     metered.stage.send({"name": "app/b", "id": "1"}, {"name": "app/b", "id": "2"})
     assert metered.counted() == {"EventsReceived": [3], "EventsDuplicate": [1]}
+
+
+def test_what_a_run_sends_is_told_apart_from_what_came(metered: Metered) -> None:
+    def work(ctx: ContextSync) -> None:
+        ctx.step.send_event("tell", [Event(name="app/b"), Event(name="app/c")])
+
+    deployed = Deployed(metered.stage, work)
+    metered.stage.send({"name": "app/a"})
+    assert metered.counted() == {"EventsReceived": [1]}
+    deployed.handle(*metered.stage.messages(deployed.function))
+    counted = metered.counted()
+    assert (counted["EventsSent"], "EventsReceived" in counted) == ([2], False)
+
+
+def test_an_event_whose_idempotency_key_is_taken_is_a_duplicate_of_the_function(
+    metered: Metered,
+) -> None:
+    deployed = Deployed(metered.stage, lambda ctx: None, idempotency="event.data.cart")
+    for cart in (1, 1, 2):
+        metered.stage.send({"name": "app/a", "data": {"cart": cart}})
+    metered.lines()
+    deployed.handle(*metered.stage.messages(deployed.function))
+    counted = metered.counted()
+    assert (counted["RunsStarted"], counted["EventsDuplicate"]) == ([2], [1])
 
 
 def test_a_run_is_counted_from_its_start_to_its_end(metered: Metered) -> None:

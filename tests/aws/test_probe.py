@@ -11,6 +11,8 @@ from tidegate.event import PROBE
 from tidegate.message import EventMessage
 from tidegate.probe import KEPT_S
 
+pytestmark = pytest.mark.storage
+
 
 @pytest.fixture
 def rest(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Rest:

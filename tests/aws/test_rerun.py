@@ -35,6 +35,8 @@ from tidegate.run import Rerun, Run, Status
 from tidegate.step import StepId
 from tidegate.trigger import TriggerEvent
 
+pytestmark = pytest.mark.storage
+
 DAY_MS = 86_400_000
 
 

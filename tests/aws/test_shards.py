@@ -77,6 +77,28 @@ def test_ten_events_of_a_shard_are_one_call(stage: Stage, published: list[tuple[
     assert sorted(published) == [(1, 2), (1, 10)]
 
 
+def test_what_resumes_a_function_that_was_removed_goes_to_its_topic(
+    stage: Stage, published: list[tuple[int, int]]
+) -> None:
+    def sleeps(ctx: ContextSync) -> None:
+        ctx.step.sleep("rest", 86_400_000)
+
+    one, other = fn("one", "app/a"), function_of(sleeps, fn_id="other")
+    deploy(stage, {one: 0, other: 1})
+    stage.send({"name": "app/a"})
+    [message] = stage.messages(other)
+    worker = stage.worker(other)
+    worker.engine.handle(message, stage.clock.ms + 60_000)
+    [run] = [r for r in [worker.engine._incoming.run_of(message.event)] if r is not None]
+    removed = replace(Manifest(()).keeping([other.id]).removed[0], shard=1)
+    stage.manifest = Manifest(Manifest.of([one]).functions, (removed,))
+    stage.cloud.provision(stage.manifest)
+    published.clear()
+    stage.canceller.cancel(run.env, run.id, "by a test")
+    assert published == [(1, 1)]
+    assert len(stage.messages(other)) == 1
+
+
 def test_what_is_sent_to_a_function_alone_goes_to_its_topic(
     stage: Stage, published: list[tuple[int, int]]
 ) -> None:

@@ -35,6 +35,8 @@ from tidegate.run import Status
 from tidegate.step import StepId, StepState
 from tidegate.step_store import StepStore
 
+pytestmark = pytest.mark.storage
+
 
 class Ran:
     """Counts what ran, by name."""
@@ -672,7 +674,7 @@ def test_steps_outlive_a_sleep_that_is_longer_than_the_retention(stage: Stage, r
         found = client("dynamodb").get_item(TableName=f"{PREFIX}-{table}", Key=key)["Item"]
         assert int(found["expires_at"]["N"]) * 1000 > wakes_ms, table
     [later] = waiting(stage, deployed.function)
-    assert (later.body_key or "").startswith("delayed/")
+    assert (later.body_key or "").startswith("quarter/")
     stage.clock.ms = wakes_ms
     deployed.handle(later)
     assert json.loads(deployed.run_of(message).output or "") == 3

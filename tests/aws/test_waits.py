@@ -25,6 +25,8 @@ from tidegate.step import StepState
 from tidegate.step_store import StepStore
 from tidegate.wait import Condition
 
+pytestmark = pytest.mark.storage
+
 HOUR = timedelta(hours=1)
 
 

@@ -154,6 +154,7 @@ def test_what_is_no_tidegate_is_told_as_such(offline: Commands, api: Api) -> Non
         (["runs", "cancel"], "cancel takes the ids of runs, or --function; not both"),
         (["runs", "cancel", "x", "--from", "1h"], "--from, --until and --if go with --function"),
         (["runs", "replay", "f"], "--from is needed, such as --from 2h"),
+        (["runs", "recover", "f"], "--from is needed: since when events may be lost, such as 2d"),
         (["runs", "--from", "soon"], "--from 'soon' is no moment"),
         (["--url", "localhost:8288", "runs"], "--url='localhost:8288' is no base URL"),
         (["--env", "ü", "runs"], "env='ü': it travels as a header"),
@@ -172,7 +173,7 @@ def test_help_is_there_for_every_command(offline: Commands) -> None:
     for command in ("dev", "send", "events", "runs", "functions", "jobs", "keys", "schemas"):
         assert f"\n  {command}  " in ran.out
         assert offline(command, "--help").code == 0
-    for command in ("list", "show", "cancel", "rerun", "replay", "tail"):
+    for command in ("list", "show", "cancel", "rerun", "replay", "recover", "tail"):
         text = offline("runs", command, "--help").out
         assert "--url" in text
         assert "--json" in text

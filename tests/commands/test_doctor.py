@@ -42,7 +42,7 @@ def test_what_works_is_well(server: Server) -> None:
         "signing key": "✓",
         "event key": "✓",
         "end to end": "✓",
-        "dead letters": "–",  # noqa: RUF001
+        "dead letters": "✓",
         "alarms": "–",  # noqa: RUF001
     }
     assert "version 1, " in line(ran, "api")
@@ -71,7 +71,7 @@ def test_the_probe_is_an_event_that_starts_no_function(server: Server) -> None:
 def test_json_has_all_that_was_found(server: Server) -> None:
     found = server.run("doctor", "--json").json
     assert found["ok"] is True
-    assert [one["verdict"] for one in found["checks"]] == ["ok"] * 5 + ["skipped"] * 2
+    assert [one["verdict"] for one in found["checks"]] == ["ok"] * 6 + ["skipped"]
     assert all(set(one) == {"check", "verdict", "said", "advice"} for one in found["checks"])
 
 
@@ -91,12 +91,37 @@ def test_a_function_is_run_where_one_is_named(
     [found] = [one for one in ran.lines if "function" in one.partition(":")[0]]
     assert found.startswith(said)
     assert ("tidegate runs show" in found) == (function == "shop-pay")
+    assert ("`tidegate functions` lists" in found) == (function == "shop-none")
 
 
 def test_a_function_that_takes_too_long_is_told(server: Server) -> None:
     ran = server.run("doctor", "--function", "shop-rest", "--timeout", "2")
     assert ran.code == 1
     assert "is Running after 2 s" in line(ran, "function shop-rest")
+
+
+@pytest.mark.parametrize("status", [None, 400, 401, 403, 429, 503])
+def test_of_whatever_fails_it_says_what_to_do(
+    server: Server, monkeypatch: pytest.MonkeyPatch, status: int | None
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise RestError("it does not work", status=status)
+
+    monkeypatch.setattr(RestClient, "get", fails)
+    ran = server.run("doctor", "--json")
+    checks = json.loads(ran.out)["checks"]
+    failed = [one for one in checks if one["verdict"] == "failed"]
+    assert [one["check"] for one in failed] == ["signing key"]
+    assert failed[0]["advice"]
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+def test_a_timeout_that_is_none_is_one_line(offline: Commands, seconds: str) -> None:
+    for command in (["doctor"], ["send", "a", "--wait"], ["functions", "invoke", "f", "--wait"]):
+        ran = offline("--url", "http://127.0.0.1:9", *command, "--timeout", seconds)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("tidegate: Invalid value for '--timeout': ")
+        assert len(ran.err.splitlines()) == 1
 
 
 def test_a_server_that_is_not_there(offline: Commands) -> None:
@@ -157,22 +182,24 @@ def test_keys_of_two_environments(server: Server, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dead", "mark"), [([], "✓"), ([{"function_id": "a", "count": 2}, {"count": 1}], "✗")]
+    ("dead", "mark"), [([], "✓"), ([{"function_id": "a-b", "messages": 3}], "✗")]
 )
 @deployed
-def test_dead_letters_where_the_deployment_tells_of_them(
+def test_dead_letters_are_a_fault(
     server: Server, monkeypatch: pytest.MonkeyPatch, dead: list[Any], mark: str
 ) -> None:
     get = RestClient.get
     monkeypatch.setattr(
         RestClient,
         "get",
-        lambda self, path, *more: dead if path == "/v1/dead_letters" else get(self, path, *more),
+        lambda self, path, *more: (
+            dead if path == "/v1/dead_letter_queues" else get(self, path, *more)
+        ),
     )
     ran = server.run("doctor")
     assert line(ran, "dead letters")[0] == mark
     assert ran.code == (1 if dead else 0)
-    assert ("3 messages" in line(ran, "dead letters")) == bool(dead)
+    assert ("a-b 3" in line(ran, "dead letters")) == bool(dead)
 
 
 def test_what_the_server_cannot_tell_is_a_fault(
@@ -181,7 +208,7 @@ def test_what_the_server_cannot_tell_is_a_fault(
     get = RestClient.get
 
     def fails(self: RestClient, path: str, *more: Any) -> Any:
-        if path == "/v1/dead_letters":
+        if path == "/v1/dead_letter_queues":
             raise RestError("the queues did not answer", status=503)
         return get(self, path, *more)
 

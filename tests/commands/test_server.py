@@ -194,6 +194,21 @@ def test_events_are_replayed_to_a_function(server: Server) -> None:
     assert (again["original_run_id"], again["replay_id"]) == (run_id, job_id)
 
 
+def test_a_function_is_recovered(server: Server) -> None:
+    run_id = begun(server, "app/tired")
+    # The end of a time is not part of it.
+    server.run.clock.sleep(0.01)
+    ran = server.run("runs", "recover", "shop-rest", "--from", "1h")
+    assert ran.code == 0
+    assert ran.out.rstrip().endswith("Completed: 1 of 1 runs and events recovered")
+    job_id = ran.out.split()[0]
+    [job] = server.run("jobs", "list", "--json").json
+    assert (job["id"], job["kind"]) == (job_id, "recovery")
+    assert server.run("jobs", "stop", job_id, "--json").json["status"] == "Completed"
+    shown = server.run("runs", "show", run_id, "--json").json
+    assert (shown["status"], shown["attempt"]) == ("Running", 0)
+
+
 def test_ctrl_c_leaves_a_job_running_and_says_how_to_see_it(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

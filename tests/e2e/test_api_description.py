@@ -38,8 +38,18 @@ from tidegate.step import StepId
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "rest-api.md"
 CHECKOUT = "storefront/cart.checkout.completed"
 REPLAY = {"function_id": "shop-send-receipt", "from": "2025-01-01", "until": "2025-01-02"}
+LETTERS = {"function_id": "shop-send-receipt", "until": "2026-01-02"}
 EVENT_REPLAY = {**REPLAY, "if": "false"}
-LISTS = ("/v1/events", "/v1/runs", "/v1/replays", "/v1/event_replays", "/v1/cancellations")
+LISTS = (
+    "/v1/events",
+    "/v1/runs",
+    "/v1/replays",
+    "/v1/event_replays",
+    "/v1/cancellations",
+    "/v1/recoveries",
+    "/v1/redrives",
+    "/v1/dead_letter_deletions",
+)
 CANCELLATION = {"app_id": "shop", "function_id": "send-receipt", "started_before": "2025-01-01"}
 
 
@@ -85,12 +95,15 @@ def seeded() -> Iterator[Seeded]:
                 "replay": started(served, "replays", REPLAY),
                 "event_replay": started(served, "event_replays", EVENT_REPLAY),
                 "cancellation": started(served, "cancellations", CANCELLATION),
+                "recovery": started(served, "recoveries", REPLAY),
+                "redrive": started(served, "redrives", LETTERS),
+                "dead_letter_deletion": started(served, "dead_letter_deletions", LETTERS),
                 "key_id": started(served, "keys", {"kind": "event"}),
                 "revoked": started(served, "keys", {"kind": "event"}),
                 "environment": Environments(f"{PREFIX}-keys", SystemClock()).open("pr-1").name,
             },
         )
-        for kind in ("replays", "event_replays", "cancellations"):
+        for kind in (path.removeprefix("/v1/") for path in LISTS[2:]):
             stop_all(served, kind)
 
 
@@ -115,8 +128,10 @@ def stop_all(served: Served, kind: str) -> None:
 
 def kind_of(path: str) -> str:
     """The kind of the jobs below a path."""
-    kinds = ("event_replay", "replay", "cancellation")
-    return next((kind for kind in kinds if f"/{kind}s" in path), "")
+    found = re.match(
+        "/v1/(event_replay|replay|cancellation|recover|redrive|dead_letter_deletion)", path
+    )
+    return "" if found is None else found[1].replace("recover", "recovery")
 
 
 def asked_document() -> dict[str, Any]:
@@ -211,6 +226,24 @@ ASKED: list[tuple[str, str, Any, int]] = [
     ("GET", "/v1/cancellations?limit=1", None, 200),
     ("GET", "/v1/cancellations/{cancellation}", None, 200),
     ("DELETE", "/v1/cancellations/{cancellation}", None, 200),
+    ("POST", "/v1/recoveries", REPLAY, 201),
+    ("POST", "/v1/recoveries", REPLAY | {"function_id": "shop-none"}, 404),
+    ("GET", "/v1/recoveries", None, 200),
+    ("GET", "/v1/recoveries/{recovery}", None, 200),
+    ("DELETE", "/v1/recoveries/{recovery}", None, 200),
+    ("GET", "/v1/dead_letter_queues", None, 200),
+    ("GET", "/v1/functions/{function_id}/dead_letters?limit=3", None, 200),
+    ("GET", "/v1/functions/shop-none/dead_letters", None, 404),
+    ("POST", "/v1/redrives", LETTERS | {"message_ids": ["m-1"], "per_second": 5}, 201),
+    ("POST", "/v1/redrives", {"function_id": "shop-none"}, 404),
+    ("GET", "/v1/redrives", None, 200),
+    ("GET", "/v1/redrives/{redrive}", None, 200),
+    ("DELETE", "/v1/redrives/{redrive}", None, 200),
+    ("POST", "/v1/dead_letter_deletions", LETTERS, 201),
+    ("POST", "/v1/dead_letter_deletions", LETTERS | {"message_ids": []}, 400),
+    ("GET", "/v1/dead_letter_deletions", None, 200),
+    ("GET", "/v1/dead_letter_deletions/{dead_letter_deletion}", None, 200),
+    ("DELETE", "/v1/dead_letter_deletions/{dead_letter_deletion}", None, 200),
     ("POST", "/v1/events", {"name": "app/unheard"}, 201),
     ("POST", "/v1/events", [{"name": "app/unheard", "ts": 1}], 400),
     ("POST", "/v1/keys", {"kind": "event", "name": "shop", "event_names": ["app/*"]}, 201),

@@ -56,6 +56,8 @@ COUNT = FunctionManifest(
     retries=4,
     timeout_s=120,
 )
+# It has been deployed, and is gone from the code.
+REMOVED = "warehouse-restock"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Synthesis:
 
 @pytest.fixture(scope="session")
 def manifest() -> Manifest:
-    return Manifest(functions=(AUDIT, COUNT, RESERVE))
+    return Manifest(functions=(AUDIT, COUNT, RESERVE)).keeping([REMOVED])
 
 
 @pytest.fixture(scope="session")
@@ -172,7 +174,7 @@ def guarded(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Gua
                 app,
                 chosen,
                 manifest,
-                placed={AUDIT.id: 0, COUNT.id: 4, RESERVE.id: 4},
+                placed={AUDIT.id: 0, COUNT.id: 4, RESERVE.id: 4, REMOVED: 4},
             ),
         ]
         Validations.of(app).add_plugins(AwsSolutionsChecks(app))

@@ -267,6 +267,8 @@ def test_a_created_signing_key_is_known_as_the_sdk_sends_it(
         (["--stage=nowhere"], r"the stage 'nowhere' is not deployed in us-east-1"),
         (["--stage=trial", "--env=two words"], r"environment name 'two words' is not possible"),
         (["--stage=trial", "--only=*"], r"'\*' can never match"),
+        (["--stage=trial", "--kind=signing", "--only=a"], r"they limit event keys alone"),
+        (["--stage=trial", "--branch"], r"--branch: name an environment with --env"),
     ],
 )
 def test_a_key_that_cannot_be_created_is_one_line(
@@ -288,7 +290,9 @@ def test_keys_are_listed_rotated_and_revoked(deployment: Deployment, keys: Store
 
     [key] = listed()
     assert (key["name"], key["kind"], key["revoked_at"]) == ("[b]shop[/b]", "event", None)
-    assert "[b]shop[/b]" in tidegate(deployment, "keys", "list", "--stage=trial").stdout
+    table = tidegate(deployment, "keys", "list", "--stage=trial").stdout
+    assert "[b]shop[/b]" in table
+    assert key["created_at"] in table
     rotated = tidegate(deployment, "keys", "rotate", "--stage=trial", key["id"])
     assert f"tidegate keys revoke --stage trial {key['id']}" in rotated.stderr
     new = rotated.stdout.strip()
@@ -316,6 +320,8 @@ def test_environments_are_listed_and_archived(deployment: Deployment, keys: Stor
     [found] = json.loads(done.stdout)
     assert (found["name"], found["archived_at"] is None) == ("pr-1", False)
     assert tidegate(deployment, "envs", "unarchive", "--stage=trial", "pr-1").returncode == 0
+    told = create_key(deployment, "--stage=trial", "--env=pr-1")
+    assert (told.returncode, "still open it" in told.stderr) == (0, True)
     assert "pr-1" in tidegate(deployment, "envs", "list", "--stage=trial").stdout
 
 

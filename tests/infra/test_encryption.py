@@ -76,7 +76,7 @@ def test_every_role_may_use_the_key(guarded: Guarded) -> None:
         for role in guarded.resources("AWS::IAM::Role")
         for policy in role["Properties"].get("Policies", ())
     ]
-    assert len(policies) == 3 + 3, "ingest, the REST API, the matcher, and three functions"
+    assert len(policies) == 3 + 4, "ingest, the REST API, the matcher, and four functions"
     attached = [p["Properties"]["PolicyDocument"] for p in guarded.resources("AWS::IAM::Policy")]
     assert len(attached) == 2, "each stack with functions has a role for their schedules"
     for document in (*policies, *attached):
@@ -91,7 +91,7 @@ def test_workers_encrypt_their_schedules(guarded: Guarded) -> None:
         for function in guarded.resources("AWS::Lambda::Function")
     ]
     workers = [variables for variables in told if "TIDEGATE_FUNCTION" in variables]
-    assert len(workers) == 3
+    assert len(workers) == 4
     for variables in workers:
         assert is_key(variables["TIDEGATE_SCHEDULE_KEY_ARN"])
 

@@ -29,7 +29,7 @@ ACCEPTED = {
     ),
     (
         r"AwsSolutions-IAM5\[Resource::arn:.*:schedule/<?\w*SchedulesGroup\w*>?/\*\]",
-        r"(Functions\d+/)?Function-[\w.-]+/Worker/Role/Resource",
+        r"(Waits/Matcher|(Functions\d+/)?Function-[\w.-]+/Worker)/Role/Resource",
     ): "The schedules of the stage's own group: their names are made while it runs.",
 }
 # Only where a stage turns tracing on.

@@ -6,98 +6,7 @@ from typing import Any
 
 import pytest
 
-LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
-INGEST = {
-    "StorageKeys": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
-    "StorageDedup": {"dynamodb:PutItem"},
-    "StorageEvents": {"dynamodb:BatchWriteItem", "dynamodb:GetItem"},
-    "StorageWaits": {"dynamodb:Query"},
-    "StoragePayloads/*": {"s3:PutObject"},
-    "Events": {"sns:Publish"},
-    "IngestLogs": LOGS,
-}
-REST_API = {
-    "StorageKeys": {
-        "dynamodb:DeleteItem",
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
-        "dynamodb:Scan",
-        "dynamodb:UpdateItem",
-    },
-    "StorageDedup": {"dynamodb:PutItem"},
-    "StorageWaits": {"dynamodb:Query"},
-    "StorageEvents": {"dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:Query"},
-    "StorageRuns": {
-        "dynamodb:BatchGetItem",
-        "dynamodb:GetItem",
-        "dynamodb:Query",
-        "dynamodb:UpdateItem",
-    },
-    "StorageSteps": {"dynamodb:BatchWriteItem", "dynamodb:Query"},
-    "StorageJobs": {
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
-        "dynamodb:Query",
-        "dynamodb:UpdateItem",
-    },
-    "WaitsQueue": {"sqs:SendMessage"},
-    "Events": {"sns:Publish"},
-    "StoragePayloads": {"s3:ListBucket"},
-    "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
-    "RestApiLogs": LOGS,
-}
-MATCHER = {
-    "WaitsQueue": {
-        "sqs:DeleteMessage",
-        "sqs:GetQueueAttributes",
-        "sqs:ReceiveMessage",
-        "sqs:SendMessage",
-    },
-    "StorageWaits": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"},
-    "StorageJobs": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
-    "StorageEvents": {"dynamodb:GetItem", "dynamodb:Query"},
-    "StorageRuns": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"},
-    "StorageSteps": {"dynamodb:PutItem"},
-    "StoragePayloads": {"s3:ListBucket"},
-    "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
-    "Events": {"sns:Publish"},
-    "WaitsMatcherLogs": LOGS,
-}
-
-
-def worker(function: str) -> dict[str, set[str]]:
-    return {
-        f"{function}Queue": {
-            "sqs:ChangeMessageVisibility",
-            "sqs:DeleteMessage",
-            "sqs:GetQueueAttributes",
-            "sqs:ReceiveMessage",
-            "sqs:SendMessage",
-        },
-        f"{function}DeadLetters": {"sqs:SendMessage"},
-        "WaitsQueue": {"sqs:SendMessage"},
-        "StorageWaits": {
-            "dynamodb:DeleteItem",
-            "dynamodb:GetItem",
-            "dynamodb:PutItem",
-            "dynamodb:Query",
-        },
-        "StorageRuns": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
-        "StorageSteps": {"dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:Query"},
-        "StorageDedup": {"dynamodb:PutItem"},
-        "StorageEvents": {"dynamodb:BatchWriteItem", "dynamodb:GetItem"},
-        "StoragePayloads": {"s3:ListBucket"},
-        "StoragePayloads/*": {"s3:GetObject", "s3:PutObject"},
-        "Events": {"sns:Publish"},
-        "arn:AWS::Partition:scheduler:AWS::Region:AWS::AccountId:schedule/SchedulesGroup/*": {
-            "scheduler:CreateSchedule",
-            "scheduler:DeleteSchedule",
-            "scheduler:GetSchedule",
-        },
-        "SchedulesRole": {"iam:PassRole"},
-        f"{function}WorkerLogs": LOGS,
-    }
-
+from tests.roles import BY_QUEUES, INGEST, MATCHER, REST_API, worker
 
 ROLES = {
     "IngestRole": INGEST,
@@ -106,9 +15,10 @@ ROLES = {
     "FunctionwarehouseauditallWorkerRole": worker("Functionwarehouseauditall"),
     "FunctionwarehousecountWorkerRole": worker("Functionwarehousecount"),
     "FunctionwarehousereserveWorkerRole": worker("Functionwarehousereserve"),
+    "FunctionwarehouserestockWorkerRole": worker("Functionwarehouserestock"),
     "SchedulesRole": {
         f"Functionwarehouse{function}{queue}": {"sqs:SendMessage"}
-        for function in ("auditall", "count", "reserve")
+        for function in ("auditall", "count", "reserve", "restock")
         for queue in ("Queue", "DeadLetters")
     },
 }
@@ -154,6 +64,32 @@ def test_a_role_may_do_what_is_listed_and_no_more(template: dict[str, Any], role
     assert granted == ROLES[role]
 
 
+def test_queues_let_those_two_roles_reach_dead_letters_and_nobody_else(
+    template: dict[str, Any],
+) -> None:
+    granted: dict[str, dict[str, set[str]]] = {}
+    for resource in template["Resources"].values():
+        if resource["Type"] != "AWS::SQS::QueuePolicy":
+            continue
+        [queue] = resource["Properties"]["Queues"]
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
+            assert plain(statement["Resource"]) == plain(queue)
+            if statement["Effect"] == "Allow" and "AWS" in statement["Principal"]:
+                role = granted.setdefault(plain(statement["Principal"]["AWS"]), {})
+                role.setdefault(plain(queue), set()).update(listed(statement["Action"]))
+    functions = [f"Functionwarehouse{name}" for name in ("auditall", "count", "reserve", "restock")]
+    assert granted == {
+        role: {
+            f"{owner}{queue}": actions
+            for owner in [*functions, "Waits"]
+            for queue, actions in queues.items()
+            # The matcher's own role lets it send to its queue.
+            if (owner, queue) != ("Waits", "Queue")
+        }
+        for role, queues in BY_QUEUES.items()
+    }
+
+
 def test_there_are_no_other_roles(template: dict[str, Any]) -> None:
     assert set(statements(template)) == set(ROLES)
 
@@ -182,7 +118,7 @@ def test_the_schedule_role_is_passed_to_scheduler_only(template: dict[str, Any])
         for statement in of_role
         if "iam:PassRole" in listed(statement["Action"])
     ]
-    assert len(passing) == 3
+    assert len(passing) == 4
     for statement in passing:
         assert statement["Condition"] == {
             "StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}

@@ -55,6 +55,12 @@ def test_crons_need_room_too() -> None:
     assert len(set(place(manifest).values())) == 3
 
 
+def test_a_function_that_is_gone_takes_its_room() -> None:
+    before = dict.fromkeys((function.id for function in many(41).functions), 0)
+    with pytest.raises(ConfigurationError, match=r"stack 0: .* delete the lines of functions"):
+        place(many(1), before)
+
+
 def test_a_stack_that_has_become_too_full_is_an_error() -> None:
     manifest = many(42)
     with pytest.raises(ConfigurationError, match=r"stack 3: its 42 functions .* 462 resources"):
@@ -64,7 +70,11 @@ def test_a_stack_that_has_become_too_full_is_an_error() -> None:
 def test_four_stacks_share_a_topic() -> None:
     manifest = many(450)
     placed = place(manifest)
-    shards = {f.id: f.shard for f in sharded(manifest, placed).functions}
+    # Where half of the functions are gone the others stay where they are, and so do the gone ones.
+    rest = Manifest(manifest.functions[::2]).keeping(placed)
+    assert place(rest, placed) == placed
+    shards = {f.id: f.shard for f in sharded(rest, placed).deployed}
+    assert len(shards) == 450
     assert {(placed[one], shard) for one, shard in shards.items()} == {
         (stack, stack // 4) for stack in range(13)
     }

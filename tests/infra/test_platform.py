@@ -55,6 +55,8 @@ def test_it_makes_a_stage_in_whatever_stack_it_is_put(app: Any, tmp_path: Path) 
     assert functions == {None, *placed}
     assert len(placed) == 3
     assert set(template["Outputs"]) == {"Bucket", "FirstKey", "KeysTable", "Url"}
+    # The stage is `dev`, and so may another stack's be.
+    assert template["Outputs"]["FirstKey"]["Value"] == "tidegate keys create --stage Warehouse"
     assert all(name.startswith("Events") for name in template["Resources"])
     ingest = next(
         resource["Properties"]

@@ -44,10 +44,15 @@ def test_the_bucket_is_private_and_forgets(dev: Template) -> None:
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     rules = bucket["LifecycleConfiguration"]["Rules"]
     assert {(r["Prefix"], r["ExpirationInDays"], r["Status"]) for r in rules} == {
-        ("events/", 7, "Enabled"),
+        ("events/", 1 + 7, "Enabled"),
+        ("outputs/", 1 + 7, "Enabled"),
         ("runs/", 7, "Enabled"),
+        ("week/", 7 + 7, "Enabled"),
+        ("month/", 31 + 7, "Enabled"),
+        ("quarter/", 92 + 7, "Enabled"),
+        ("year/", 366 + 7, "Enabled"),
+        ("delayed/", 3650 + 7, "Enabled"),
         ("steps/", 366 + 7, "Enabled"),
-        ("delayed/", 3650, "Enabled"),
     }
 
 
@@ -63,6 +68,19 @@ def test_nothing_is_reached_without_tls(dev: Template, kind: str) -> None:
             and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
             for statement in policy["PolicyDocument"]["Statement"]
         )
+
+
+def test_production_keeps_the_messages_of_queues_that_are_replaced_or_removed(
+    synthesis: Synthesis,
+) -> None:
+    for template, deleted, replaced in (
+        (synthesis.dev, "Delete", "Delete"),
+        # Not those of a deployment that failed: they hold nothing.
+        (synthesis.production, "RetainExceptOnCreate", "Retain"),
+    ):
+        queues = template.find_resources("AWS::SQS::Queue").values()
+        assert {queue["DeletionPolicy"] for queue in queues} == {deleted}
+        assert {queue["UpdateReplacePolicy"] for queue in queues} == {replaced}
 
 
 def test_production_keeps_what_it_stores(synthesis: Synthesis) -> None:

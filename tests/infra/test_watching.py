@@ -42,6 +42,12 @@ def metrics(alarm: dict[str, Any]) -> dict[str, tuple[str, str]]:
     }
 
 
+def expression(alarm: dict[str, Any]) -> str:
+    """The formula of an alarm."""
+    [found] = [one["Expression"] for one in alarm["Metrics"] if "Expression" in one]
+    return str(found)
+
+
 def test_a_stage_has_four_alarms(of_stage: dict[str, Any]) -> None:
     assert set(of_stage) == {"ServerErrors", "Latency", "Errors", "Throttles"}
     for alarm in of_stage.values():
@@ -55,10 +61,37 @@ def test_server_errors_are_a_part_of_the_requests(of_stage: dict[str, Any]) -> N
         "errors": ("AWS/ApiGateway", "5xx"),
         "requests": ("AWS/ApiGateway", "Count"),
     }
-    assert [one["Expression"] for one in alarm["Metrics"] if "Expression" in one] == [
-        "100 * (errors) / (requests)"
-    ]
+    assert expression(alarm) == "100 * (FILL(errors, 0)) / (FILL(requests, 0))"
     assert alarm["Threshold"] == 1
+
+
+@pytest.mark.parametrize("name", ["ServerErrors", "Errors"])
+def test_shares_are_of_sums_that_a_request_now_and_then_is_in(
+    of_stage: dict[str, Any], name: str
+) -> None:
+    alarm = of_stage[name]
+    stats = [one["MetricStat"] for one in alarm["Metrics"] if "MetricStat" in one]
+    assert {(one["Stat"], one["Period"]) for one in stats} == {("Sum", 300)}
+    assert alarm["EvaluationPeriods"] == 1, "not five minutes in a row"
+
+
+def test_a_lambda_that_is_throttled_each_time_is_failing(guarded: Guarded) -> None:
+    failing = [
+        alarm["Properties"]
+        for alarm in guarded.resources("AWS::CloudWatch::Alarm")
+        if "are throttled" in alarm["Properties"]["AlarmDescription"]
+        and "Metrics" in alarm["Properties"]
+    ]
+    assert len(failing) == 7, "ingest, api, matcher, and functions, a removed one, too"
+    for alarm in failing:
+        # Then there is no invocation, and so no error either: without FILL, no share.
+        assert expression(alarm) == (
+            "100 * (FILL(errors, 0) + FILL(throttles, 0)) / "
+            "(FILL(invocations, 0) + FILL(throttles, 0))"
+        )
+        assert {one["MetricStat"]["Period"] for one in alarm["Metrics"] if "MetricStat" in one} == {
+            300
+        }
 
 
 def test_latency_is_that_of_the_slowest_hundredth(of_stage: dict[str, Any]) -> None:
@@ -94,9 +127,9 @@ def test_every_alarm_notifies_the_address_when_it_starts_and_ends(guarded: Guard
         if subscription["Properties"]["Protocol"] == "email"
     ]
     assert address["Endpoint"] == "on-call@example.com"
-    # Of the stage, of the queues of three functions and the matcher, of six Lambdas.
-    # And of the runs of three functions.
-    assert len(alarms) == 4 + 2 * 4 + 6 + 3
+    # Of the stage, of the queues of four functions and the matcher, of seven Lambdas.
+    # And of the runs of three functions: those of a removed one do not fail.
+    assert len(alarms) == 4 + 2 * 5 + 7 + 3
 
 
 def test_alarms_may_publish_to_their_topic(guarded: Guarded) -> None:
@@ -148,7 +181,9 @@ def alarms_of(tmp_path: Path, **choices: str) -> list[dict[str, Any]]:
     stack = Stack(App(outdir=str(tmp_path)), "Other")
     config = Config(**choices)
     alarms = Alarms(config, alarm_topic(stack, config, None))
-    queue, dead_letters = queues(stack, visibility_timeout_s=60, max_receives=3, key=None)
+    queue, dead_letters = queues(
+        stack, config=config, visibility_timeout_s=60, max_receives=3, key=None
+    )
     alarms.of_queue(
         stack, name="f", visibility_timeout_s=60, queue=queue, dead_letters=dead_letters
     )
@@ -183,8 +218,7 @@ def test_production_has_a_dashboard_that_finds_what_the_stack_has(
         assert "Tidegate production" in search or search.replace('\\"', '"') in counted
     found = re.compile(r'\{Tidegate,stage,function\} MetricName="(\w+)" stage="production"')
     shown = {found.fullmatch(search)[1] for search in counted}  # type: ignore[index]
-    # What is told apart of runs is a line more on the way; a cancelled run is no trouble.
-    assert shown == {*COUNTS, *TIMES} - {"RunsCancelled"}
+    assert shown == {*COUNTS, *TIMES}
 
 
 def test_a_stage_that_counts_nothing_has_no_graphs_of_it(tmp_path: Path) -> None:
@@ -265,7 +299,7 @@ def test_workers_tell_x_ray_of_runs_where_a_stage_wants_it(guarded: Guarded) -> 
         for function in guarded.resources("AWS::Lambda::Function")
         if "TIDEGATE_FUNCTION" in (variables := function["Properties"]["Environment"]["Variables"])
     ]
-    assert told == ["on"] * 3
+    assert told == ["on"] * 4
 
 
 def joined(text: Any) -> str:

@@ -107,7 +107,15 @@ def target(arn: Mapping[str, Any]) -> str:
     return name
 
 
-@pytest.fixture(params=["warehouse-audit.all", "warehouse-count", "warehouse-reserve", "matcher"])
+@pytest.fixture(
+    params=[
+        "warehouse-audit.all",
+        "warehouse-count",
+        "warehouse-reserve",
+        "warehouse-restock",
+        "matcher",
+    ]
+)
 def function(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -121,7 +129,7 @@ def queue_attributes(name: str) -> dict[str, str]:
 def test_both_have_the_functions_of_the_manifest(
     made: Any, deployed: Any, manifest: Manifest
 ) -> None:
-    ids = {function.id for function in manifest.functions}
+    ids = {function.id for function in manifest.deployed}
     assert made["mappings"].keys() == deployed.keys() == ids | {"matcher"}
     assert len(client("sqs").list_queues()["QueueUrls"]) == 2 * len(ids) + 2
 
@@ -191,9 +199,33 @@ def test_the_workers_are_alike(made: Any, deployed: Any, function: str) -> None:
     stack, here = deployed[function]["worker"], made["lambdas"][name]
     assert here["handler"] == stack["Handler"]
     variables = stack["Environment"]["Variables"]
-    assert here["variables"].keys() == variables.keys() - DEPLOYED_ONLY
+    assert here["variables"].keys() - LOCAL_ONLY == variables.keys() - DEPLOYED_ONLY
     if function != "matcher":
         assert here["variables"]["TIDEGATE_FUNCTION"] == variables["TIDEGATE_FUNCTION"] == function
+
+
+def test_the_names_of_the_queues_are_written_down(made: Any, dev: Template) -> None:
+    written: dict[str, list[str]] = {}
+    for page in (
+        client("ssm")
+        .get_paginator("get_parameters_by_path")
+        .paginate(Path=made["lambdas"]["api"]["variables"]["TIDEGATE_QUEUES_PATH"], Recursive=True)
+    ):
+        for parameter in page["Parameters"]:
+            written |= json.loads(parameter["Value"])
+    here = {one: queue_name(one) for one in written if one != "matcher"}
+    here["matcher"] = f"{PREFIX}-matcher"
+    assert written == {one: [name, f"{name}-dead"] for one, name in here.items()}
+    [parameter] = properties(dev, "AWS::SSM::Parameter").values()
+    value = "".join(
+        part if isinstance(part, str) else part["Fn::GetAtt"][0]
+        for part in parameter["Value"]["Fn::Join"][1]
+    )
+    deployed_ones = json.loads(value)
+    assert deployed_ones.keys() == written.keys()
+    for queue, dead_letters in deployed_ones.values():
+        policy = properties(dev, "AWS::SQS::Queue")[queue]["RedrivePolicy"]
+        assert target(policy["deadLetterTargetArn"]) == dead_letters
 
 
 @pytest.mark.parametrize("name", ["ingest", "api"])

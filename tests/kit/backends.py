@@ -1,4 +1,4 @@
-"""What the engine stores in, on AWS (moto) and in memory, and a process on it that can die."""
+"""What the engine stores in, on AWS and in memory, and a process on it that can die."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ class MemoryBackend:
         return taken
 
 
-class MotoBackend:
-    """On AWS, as moto has it."""
+class AwsBackend:
+    """On AWS, as moto has it; the tables may be in another engine."""
 
     def __init__(self, stage: Stage) -> None:
         stage.deploy(*FUNCTIONS)
@@ -113,7 +113,7 @@ class MotoBackend:
         self.past = StoredEvents(stage.store)
 
     def forget(self) -> None:
-        # moto goes through all items of a table for each query.
+        # Only of moto's tables, which it goes through all items of for each query.
         tables = get_backend("dynamodb")[ACCOUNT_ID][REGION].tables
         for store in (self.runs, self.steps, self.waits, self.events):
             tables[store.table].items.clear()

@@ -1,4 +1,4 @@
-"""Both kinds of stores: in memory, and on AWS as moto has it."""
+"""Both kinds of stores: in memory, and on AWS, with their tables in moto or in another engine."""
 
 from __future__ import annotations
 
@@ -6,30 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.aws.conftest import Stage
-from tests.clock import FakeClock
-from tests.kit.backends import Backend, MemoryBackend, MotoBackend
-from tidegate import registry
-from tidegate.local.cloud import Cloud
-from tidegate.manifest import Manifest
-from tidegate.settings import Settings
+from tests.aws.conftest import staged
+from tests.kit.backends import AwsBackend, Backend, MemoryBackend
 
 
 @pytest.fixture(scope="module")
 def moto_backend() -> Iterator[Backend]:
-    registry.clear()
-    cloud = Cloud()
-    cloud.start()
-    cloud.provision(Manifest(functions=()))
-    settings = Settings.read(cloud.ingest_environment() | cloud.api_environment())
-    yield MotoBackend(Stage(cloud, FakeClock(), settings))
-    cloud.stop()
-    registry.clear()
+    with staged() as stage:
+        yield AwsBackend(stage)
 
 
-@pytest.fixture(scope="module", params=["memory", "moto"])
-def backend(request: pytest.FixtureRequest) -> Backend:
+@pytest.fixture(scope="module", params=["memory", "moto", "server"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if request.param == "memory":
-        return MemoryBackend()
-    found: Backend = request.getfixturevalue("moto_backend")
-    return found
+        yield MemoryBackend()
+        return
+    url = request.getfixturevalue("dynamodb_server") if request.param == "server" else None
+    with staged(url) as stage:
+        yield AwsBackend(stage)

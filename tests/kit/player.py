@@ -171,6 +171,21 @@ class Later:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Deployment:
+    """A new version of the function, which takes its queue and its runs over.
+
+    Attributes:
+        ms: how long after the beginning; a process that dies before is followed by it, too.
+        handler: what the function does from then on.
+        options: how it is registered.
+    """
+
+    ms: int
+    handler: Callable[..., Any]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
 class Player:
     """Plays one run of a function on a backend, by processes of which one may die.
 
@@ -184,6 +199,7 @@ class Player:
         self.steps = CountingSteps(backend.steps)
         self.executed_again: list[str] = []
         self.run_id = ""
+        self.has_died = False
         self._on_the_way: list[Posted] = []
 
     def executes(self, name: str, index: int = 0, run_id: str = "") -> None:
@@ -197,6 +213,7 @@ class Player:
         *,
         called: Callable[..., Any] = lambda ctx: None,
         later: Sequence[Later] = (),
+        deployment: Deployment | None = None,
         **event: Any,
     ) -> Played:
         """Send an event, and handle messages until none is left.
@@ -205,6 +222,7 @@ class Player:
             handler: what the function does.
             called: what the function does that it may invoke.
             later: what is sent from outside meanwhile.
+            deployment: what takes the function's place on the way.
             event: the event.
         """
         backend = self.backend
@@ -222,6 +240,7 @@ class Player:
         )
         to_come = [(backend.clock.ms + one.ms, one) for one in sorted(later, key=lambda o: o.ms)]
         invoked: dict[str, None] = {}
+        began_ms = backend.clock.ms
         for _ in range(1_000):
             self._take()
             turn = min(self._on_the_way, key=self._due_ms, default=None)
@@ -235,6 +254,10 @@ class Player:
                 continue
             if turn is None or due_ms is None:
                 break
+            if deployment and (self.has_died or due_ms >= began_ms + deployment.ms):
+                changed = function_of(deployment.handler, **self.options | deployment.options)
+                engines[subject.id] = self._engine(changed)
+                deployment = None
             backend.clock.ms = due_ms
             if turn.to == callee.id:
                 invoked[self._run_id(turn)] = None
@@ -288,7 +311,7 @@ class Player:
                 message = EventMessage.decode(delivery.text)
                 engines[delivery.to].handle(message, clock.ms + TIMEOUT_MS)
         except ProcessDied:
-            self.process.is_dead = False
+            self.process.is_dead, self.has_died = False, True
             self._again(delivery, 6 * TIMEOUT_MS)
         except RunLeasedError as error:
             self._again(delivery, error.retry_after_s * 1000)

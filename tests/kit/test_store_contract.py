@@ -318,7 +318,9 @@ def test_large_memos_come_back_whole(backend: Backend) -> None:
     assert put.memo == LARGE
     assert put.memo_key is not None
     assert loaded(backend, run) == {StepId("a").hashed: put}
-    assert plain(backend.steps.put(run, record())) == put, "the first one wins here, too"
+    for second in (record(), record(memo=LARGE + " ")):
+        assert plain(backend.steps.put(run, second)) == put, "the first one wins here, too"
+    assert loaded(backend, run) == {StepId("a").hashed: put}
 
 
 def test_what_was_loaded_is_a_copy(backend: Backend) -> None:

@@ -5,7 +5,9 @@ import sys
 import threading
 import time
 
+import botocore.session
 import pytest
+from botocore.config import Config
 
 from tidegate import registry
 from tidegate.aws import client
@@ -13,6 +15,7 @@ from tidegate.cron import TriggerCron
 from tidegate.local.cloud import Cloud
 from tidegate.manifest import CronManifest, FunctionManifest, Manifest, TriggerManifest
 
+TABLE = "tidegate-runs"
 _numbers = itertools.count()
 
 
@@ -22,6 +25,23 @@ def cloud():
     started.start()
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="module")
+def server(cloud, dynamodb_server):
+    """A client of another engine of DynamoDB's API, which has a table of runs as well."""
+    config = Config(parameter_validation=False)
+    dynamodb = botocore.session.get_session().create_client(
+        "dynamodb", endpoint_url=dynamodb_server, config=config
+    )
+    made = client("dynamodb").describe_table(TableName=TABLE)["Table"]
+    dynamodb.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        **{name: made[name] for name in ("KeySchema", "AttributeDefinitions")},
+    )
+    yield dynamodb
+    dynamodb.delete_table(TableName=TABLE)
 
 
 @pytest.fixture

@@ -147,6 +147,52 @@ def test_a_function_that_is_gone_is_no_longer_started(serve, app_folder, records
     assert started == ["shop-hello"]
 
 
+LONG = """
+import datetime
+from tidegate import Client, TriggerEvent
+client = Client(app_id="shop")
+
+@client.create_function(fn_id="{id}", trigger=TriggerEvent(event="app/{id}"))
+def waits(ctx):
+    ctx.step.wait_for_event("go", event="app/go", timeout=datetime.timedelta(days=9))
+    return "went on"
+"""
+
+
+def test_runs_of_a_function_that_is_gone_end_and_it_may_come_back(
+    serve, app_folder, records, eventually
+):
+    app_folder.write("app.py", APP, answer="x")
+    app_folder.write("long.py", LONG, id="long")
+    server = serve(str(app_folder.path), watch=True)
+    [event_id] = send(server, "app/long").json()["ids"]
+
+    def run():
+        found = httpx.get(f"{server.url}/v1/events/{event_id}/runs").json()["data"]
+        return found[0] if found else {"status": "not there"}
+
+    eventually(lambda: "run suspended" in records.texts())
+    app_folder.write("long.py", LONG, id="short")
+    eventually(lambda: any(text.startswith("removed: shop-long;") for text in records.texts()))
+    assert run()["status"] == "Running"
+    listed = httpx.get(f"{server.url}/v1/functions").json()["data"]
+    assert {one["id"]: one.get("removed", False) for one in listed} == {
+        "shop-hello": False,
+        "shop-short": False,
+        "shop-long": True,
+    }
+    send(server, "app/go")
+    eventually(lambda: run()["status"] == "Cancelled")
+    ended = httpx.get(f"{server.url}/v1/runs/{run()['run_id']}").json()["data"]
+    assert ended["output"]["message"] == "function 'shop-long' was removed"
+    app_folder.write("long.py", LONG, id="long")
+    eventually(lambda: any(text.startswith("removed: shop-short;") for text in records.texts()))
+    send(server, "app/long")
+    eventually(lambda: records.texts().count("run suspended") == 2)
+    send(server, "app/go")
+    eventually(lambda: records.outputs() == ['"went on"'])
+
+
 def test_a_broken_module_leaves_the_old_functions_running(serve, app_folder, records, eventually):
     app_folder.write("app.py", APP, answer="old")
     server = serve()

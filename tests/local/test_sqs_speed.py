@@ -17,6 +17,7 @@ from tidegate.aws import client
 from tidegate.local import (
     dynamodb_speed,
     moto_gaps,
+    moto_memory,
     moto_shortcut,
     moto_speed,
     query_speed,
@@ -54,7 +55,15 @@ def counts(url):
 
 
 def test_moto_is_the_one_that_this_was_made_for():
-    modules = (dynamodb_speed, moto_gaps, moto_shortcut, moto_speed, query_speed, sqs_speed)
+    modules = (
+        dynamodb_speed,
+        moto_gaps,
+        moto_memory,
+        moto_shortcut,
+        moto_speed,
+        query_speed,
+        sqs_speed,
+    )
     made_for = {module.MOTO_VERSION for module in modules}
     assert made_for == {version("moto")}, (
         "compare what these modules override with what moto has now"
@@ -102,6 +111,23 @@ def test_a_backlog_costs_nothing(queue, monkeypatch):
     assert drained == 2_000
     # Moto looks at every message each time: millions of times for this.
     assert sum(looks.values()) <= 3 * 2_000
+
+
+def test_those_that_are_hidden_come_back_however_many_were_deleted_meanwhile(queue):
+    url = queue(VisibilityTimeout="43200")
+    send(url, ["kept"])
+    (kept,) = receive(url)
+    for _ in range(8):
+        send(url, [str(i) for i in range(10)])
+        for message in receive(url, MaxNumberOfMessages=10):
+            delete(url, message)
+            delete(url, message)
+    assert counts(url) == (0, 0, 1)
+    client("sqs").change_message_visibility(
+        QueueUrl=url, ReceiptHandle=kept["ReceiptHandle"], VisibilityTimeout=1
+    )
+    (again,) = receive(url, WaitTimeSeconds=5)
+    assert again["MessageId"] == kept["MessageId"]
 
 
 def test_messages_are_received_in_order_and_once(queue):

@@ -77,6 +77,8 @@ FUNCTIONS = (
     "tidegate.session",
     "tidegate.worker",
 )
+# A function that is gone from the code.
+REMOVED = "shop-gone"
 POWERTOOLS = tuple(
     f"aws_lambda_powertools.{part}"
     for part in ("event_handler", "utilities.batch", "utilities.parser", "utilities.idempotency")
@@ -126,7 +128,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         expressions=(expression,),
     )
     path = tmp_path / "manifest.json"
-    Manifest(functions=(function,)).write(path)
+    Manifest(functions=(function,)).keeping([REMOVED]).write(path)
     settings = Settings(
         **{f"{table.name}_table": f"t-{table.name}" for table in TABLES},
         topic_arns=("arn:aws:sns:us-east-1:123456789012:t",),
@@ -138,6 +140,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         dead_letter_url="https://sqs.us-east-1.amazonaws.com/123456789012/d",
         dead_letter_arn="arn:aws:sqs:us-east-1:123456789012:d",
         matcher_queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/m",
+        queues_path="/tidegate/t/queues",
         schedule_group="t",
         schedule_role_arn="arn:aws:iam::123456789012:role/t",
         stage="production",
@@ -197,14 +200,14 @@ def test_the_test_kit_loads_no_aws() -> None:
             {"dynamodb", "sns"},
             97,
         ),
-        ("tidegate.handlers.worker", POWERTOOLS, {"dynamodb"}, 221),
+        ("tidegate.handlers.worker", POWERTOOLS, {"dynamodb"}, 224),
         (
             "tidegate.handlers.matcher",
             (*POWERTOOLS, *MODELS, *FUNCTIONS, "asyncio"),
             {"dynamodb", "sns"},
-            111,
+            122,
         ),
-        ("tidegate.handlers.api", (*MODELS, *FUNCTIONS), {"dynamodb"}, 246),
+        ("tidegate.handlers.api", (*MODELS, *FUNCTIONS), {"dynamodb"}, 252),
     ],
 )
 def test_a_handler_loads_what_it_needs(
@@ -224,6 +227,14 @@ def test_a_handler_loads_what_it_needs(
     assert len(beyond) <= limit, f"{module} loads {len(beyond)} modules of its own: {beyond}"
     assert found["collects"], "garbage is collected again once the clients are made"
     assert found["frozen"] > 10_000, "what a start has loaded is not looked through for garbage"
+
+
+def test_the_worker_of_a_removed_function_loads_no_module_of_the_app(
+    environment: dict[str, str],
+) -> None:
+    found = imported("tidegate.handlers.worker", environment | {"TIDEGATE_FUNCTION": REMOVED})
+    assert "tidegate.engine" in found["modules"]
+    assert unneeded(found["modules"], "functions") == []
 
 
 EVALUATES = """

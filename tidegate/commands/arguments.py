@@ -19,6 +19,11 @@ Until = Annotated[
     str | None, typer.Option("--until", metavar="MOMENT", help="Until when, without that moment.")
 ]
 Limit = Annotated[int, typer.Option(min=1, help="How many at the most.")]
+# Thirty years at the most: what is no number, or has no end, is no time to wait.
+Timeout = Annotated[
+    float | None,
+    typer.Option(min=0, max=1e9, metavar="SECONDS", help="Wait no longer than this."),
+]
 All = Annotated[bool, typer.Option("--all", help="List all, however many there are.")]
 
 

@@ -1,4 +1,4 @@
-"""Acting on all runs of a function in a time: running them again, cancelling them."""
+"""Acting on all runs of a function: running them again, cancelling them, having them go on."""
 
 from __future__ import annotations
 
@@ -51,6 +51,38 @@ def replay(
         return
     fields = [_FIELDS.get(name, name) for name in statuses]
     finish(connection, job, expected(connection, job, fields))
+
+
+@connected
+def recover(
+    connection: Connection,
+    function: Annotated[
+        str,
+        typer.Argument(metavar="FUNCTION", help="The function's id.", autocompletion=function_ids),
+    ],
+    since: From = None,
+    until: Until = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Start the job, and do not wait for its end.")
+    ] = False,
+) -> None:
+    """Resume all runs of a function, and start those of events of a time, if messages were lost.
+
+    Nothing starts twice. Ctrl-C leaves the job running.
+    """
+    if since is None:
+        raise ConfigurationError("--from is needed: since when events may be lost, such as 2d")
+    now_ms = connection.clock.now_ms()
+    body = {
+        "function_id": function,
+        "from": moment_text(since, now_ms, "--from"),
+        "until": moment_text(until or "now", now_ms, "--until"),
+    }
+    job = connection.api.post("/v1/recoveries", body)
+    if detach:
+        print_job(connection, job)
+    else:
+        finish(connection, job, None)
 
 
 def cancel_all(

@@ -132,7 +132,8 @@ class Checkup:
         except RestError as error:
             return Finding("signing key", Verdict.FAILED, _said(error), _advice(error, "signing"))
         self._may_look = True
-        return Finding("signing key", Verdict.OK, f"valid; there are {len(functions)} functions")
+        count = sum(not function.get("removed") for function in functions)
+        return Finding("signing key", Verdict.OK, f"valid; there are {count} functions")
 
     def _event_key(self) -> Finding:
         try:
@@ -208,7 +209,10 @@ class Checkup:
             ]
             took_ms = self._until(ended)
         except RestError as error:
-            return Finding(check, Verdict.FAILED, _said(error), _advice(error, "signing"))
+            advice = _advice(error, "signing")
+            if error.status == 404:
+                advice = "`tidegate functions` lists those that are there"
+            return Finding(check, Verdict.FAILED, _said(error), advice)
         if took_ms is None:
             return Finding(
                 check,
@@ -226,7 +230,7 @@ class Checkup:
         if not self._may_look:
             return Finding("dead letters", Verdict.SKIPPED, "it takes a signing key")
         try:
-            found = self.connection.api.get("/v1/dead_letters")
+            queues = self.connection.api.get("/v1/dead_letter_queues")
         except RestError as error:
             if error.status == 404:
                 return Finding(
@@ -236,13 +240,15 @@ class Checkup:
                     "the alarms `DeadLetters` do, with --stack",
                 )
             return Finding("dead letters", Verdict.FAILED, _said(error), _advice(error, "signing"))
-        count = _count(found)
-        if count:
+        found = {one["function_id"]: one["messages"] for one in queues if one["messages"]}
+        if found:
+            counts = ", ".join(f"{function} {count}" for function, count in found.items())
             return Finding(
                 "dead letters",
                 Verdict.FAILED,
-                f"{count} messages were given up on",
-                f"mend the cause, then send them back; {_OPERATIONS}#deadletters",
+                f"messages were given up on: {counts}",
+                "`tidegate dead-letters show FUNCTION` tells why; mend the cause, then "
+                "`tidegate dead-letters redrive FUNCTION --all`",
             )
         return Finding("dead letters", Verdict.OK, "none")
 
@@ -292,12 +298,10 @@ def _advice(error: RestError | SendEventsError, kind: str) -> str:
             f"set TIDEGATE_{kind.upper()}_KEY to one of its keys, and --env if that is a branch "
             f"key's; `tidegate keys create --stage … --kind {kind}` makes one"
         )
-    if error.status is not None and error.status >= 500:
+    if error.status is None:
+        return "try again; it was reachable a moment ago"
+    if error.status == 429:
+        return "try again; more requests come than `requests_per_second` lets through"
+    if error.status >= 500:
         return f"try again, and look at the Lambda's log; {_OPERATIONS}#servererrors"
-    return ""
-
-
-def _count(found: Any) -> int:
-    """How many messages a list of dead letters stands for: queues have a `count` of them."""
-    items = found if isinstance(found, list) else found.get("items", ())
-    return sum(int(item.get("count", 1)) for item in items)
+    return "see docs/rest-api.md; is the deployment as new as this command?"

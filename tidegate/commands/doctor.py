@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.commands.arguments import seconds_ms
+from tidegate.commands.arguments import Timeout, seconds_ms
 from tidegate.commands.checkup import Checkup, Finding, Verdict
 from tidegate.commands.completion import function_ids
 from tidegate.commands.connection import Connection, connected
@@ -32,9 +32,7 @@ def doctor(
             metavar="NAME", help="Look at the alarms of this stack, with your AWS credentials."
         ),
     ] = None,
-    timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long the probe may take.")
-    ] = 30,
+    timeout: Timeout = 30,
 ) -> None:
     """Check a deployment: is it reachable, are the keys valid, does an event come through."""
     patience_ms = seconds_ms(timeout) or 0

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.commands.arguments import From, Until, read_json, seconds_ms
+from tidegate.commands.arguments import From, Timeout, Until, read_json, seconds_ms
 from tidegate.commands.completion import function_ids
 from tidegate.commands.connection import Connection, connected
 from tidegate.commands.groups import group
 from tidegate.commands.moment import duration, moment_text
 from tidegate.commands.output import json_text
-from tidegate.commands.runs import Timeout, Wait, finish
+from tidegate.commands.runs import Wait, finish
 from tidegate.rest_client import path_of
 
 functions = group("functions", "Look up functions, and start one.")
@@ -34,9 +34,7 @@ def list_functions(connection: Connection) -> None:
     if out.as_json:
         out.json(found)
     elif found:
-        rows = [
-            [one["id"], one["name"], ", ".join(map(_trigger, one["triggers"]))] for one in found
-        ]
+        rows = [[one["id"], one["name"], _started_by(one)] for one in found]
         out.rows("FUNCTION", "CALLED", "STARTED BY").print(rows)
     else:
         out.note("none")
@@ -59,14 +57,13 @@ def show(
     if out.as_json:
         out.json({**found, "stats": stats})
         return
-    triggers = [_trigger(trigger) for trigger in found["triggers"]]
     config = {name: _setting(name, value) for name, value in found["config"].items()}
     out.facts(
         {
             "Function": found["id"],
             "Name": found["name"],
             "App": found["app_id"],
-            "Started by": ", ".join(triggers) or "invocations",
+            "Started by": _started_by(found) or "invocations",
             "Retries": found["retries"],
             **{_title(name): value for name, value in config.items()},
         }
@@ -102,6 +99,12 @@ def invoke(
         must_come = "idempotency" not in found["config"]
     started = connection.api.post(path_of("functions", function, "invoke"), body)
     finish(connection, started, started["run_id"], wait, seconds_ms(timeout), must_come=must_come)
+
+
+def _started_by(function: dict[str, Any]) -> str:
+    if function.get("removed"):
+        return "nothing: it was removed, and its runs that wait are ended"
+    return ", ".join(map(_trigger, function["triggers"]))
 
 
 def _trigger(trigger: dict[str, Any]) -> str:

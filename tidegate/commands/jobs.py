@@ -1,4 +1,4 @@
-"""`tidegate jobs`: replays, of runs or events, and cancellations, which go on by themselves."""
+"""`tidegate jobs`: replays, cancellations, recoveries and redrives, which go on by themselves."""
 
 from __future__ import annotations
 
@@ -16,14 +16,24 @@ from tidegate.commands.output import plain, status_text
 from tidegate.errors import RestError
 from tidegate.rest_client import path_of
 
-jobs = group("jobs", "Replays and cancellations: look them up, follow them, stop them.")
+jobs = group("jobs", "Replays, recoveries, redrives and the like: look them up, follow, stop them.")
 
 _PAUSE_S = 0.5
-_PATHS = ("/v1/replays", "/v1/event_replays", "/v1/cancellations")
+_PATHS = {
+    "replay": "replays",
+    "event_replay": "event_replays",
+    "cancellation": "cancellations",
+    "recovery": "recoveries",
+    "redrive": "redrives",
+    "dead_letter_deletion": "dead_letter_deletions",
+}
 _DOES = {
     "replay": ("Replaying", "runs run again"),
     "event_replay": ("Replaying events to", "events replayed"),
     "cancellation": ("Cancelling", "runs cancelled"),
+    "redrive": ("Putting back dead letters of", "dead letters put back"),
+    "dead_letter_deletion": ("Deleting dead letters of", "dead letters deleted"),
+    "recovery": ("Recovering", "runs and events recovered"),
 }
 _COLUMNS = ("JOB", "KIND", "STATUS", "BEGAN", "FUNCTION", "FOUND", "DONE", "SKIPPED")
 
@@ -34,10 +44,10 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 @jobs.command("list")
 @connected
 def list_jobs(connection: Connection, limit: Limit = 20) -> None:
-    """List replays and cancellations, the newest first."""
+    """List replays, cancellations, recoveries and redrives, the newest first."""
     found: list[Job] = []
-    for path in _PATHS:
-        for page in connection.api.pages(path, {}, limit):
+    for path in _PATHS.values():
+        for page in connection.api.pages(path_of(path), {}, limit):
             found += page
     found.sort(key=lambda job: str(job["id"]), reverse=True)
     out = connection.out
@@ -68,14 +78,14 @@ def follow(connection: Connection, job_id: JobId) -> None:
 def stop(connection: Connection, job_id: JobId) -> None:
     """Stop a job; what it has done stays done."""
     job = _found(connection, job_id)
-    print_job(connection, connection.api.delete(path_of(f"{job['kind']}s", job_id)))
+    print_job(connection, connection.api.delete(path_of(_PATHS[job["kind"]], job_id)))
 
 
 def _found(connection: Connection, job_id: str) -> Job:
     """A job, of whatever kind."""
-    for path in _PATHS:
+    for path in _PATHS.values():
         try:
-            return dict(connection.api.get(path_of(path.rpartition("/")[2], job_id)))
+            return dict(connection.api.get(path_of(path, job_id)))
         except RestError as error:
             if error.status != 404:
                 raise
@@ -128,7 +138,7 @@ def finish(connection: Connection, job: Job, total: int | None) -> None:
 
 
 def _ended(connection: Connection, job: Job, total: int | None) -> Job:
-    path = path_of(f"{job['kind']}s", job["id"])
+    path = path_of(_PATHS[job["kind"]], job["id"])
     title, _ = _DOES[job["kind"]]
     with connection.out.progress(f"{title} {job['function_id']}", total) as bar:
         while job["status"] == "Running":

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.commands.arguments import All, From, Limit, Until, seconds_ms
-from tidegate.commands.bulk import cancel_all, replay
+from tidegate.commands.arguments import All, From, Limit, Timeout, Until, seconds_ms
+from tidegate.commands.bulk import cancel_all, recover, replay
 from tidegate.commands.completion import event_names, function_ids, statuses
 from tidegate.commands.connection import Connection, connected
 from tidegate.commands.events import print_pages
@@ -28,7 +28,7 @@ from tidegate.commands.tailing import Window, polls
 from tidegate.errors import ConfigurationError, RestError
 from tidegate.rest_client import path_of
 
-runs = group("runs", "Look up runs, cancel them, run them again.")
+runs = group("runs", "Look up runs, cancel them, run them again, have them go on.")
 
 # How many runs that began long ago are looked at one by one, each time.
 _MOST_LOOKED_AT = 50
@@ -52,11 +52,8 @@ Status = Annotated[
 Wait = Annotated[
     bool, typer.Option("--wait", help="Wait for it to end; exit 1 unless it completes.")
 ]
-Timeout = Annotated[
-    float | None, typer.Option(min=0, metavar="SECONDS", help="Wait no longer than this.")
-]
-
 runs.command("replay")(replay)
+runs.command("recover")(recover)
 
 
 @runs.command("list")

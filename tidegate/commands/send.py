@@ -13,7 +13,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from tidegate.client_settings import DEFAULT_MAX_REQUEST_BYTES
-from tidegate.commands.arguments import read_json, seconds_ms
+from tidegate.commands.arguments import Timeout, read_json, seconds_ms
 from tidegate.commands.completion import event_names
 from tidegate.commands.connection import Connection, connected
 from tidegate.commands.event_file import FileEvent, checked_event, read_events
@@ -62,9 +62,7 @@ def send(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the runs to end; exit 1 if one fails.")
     ] = False,
-    timeout: Annotated[
-        float | None, typer.Option(min=0, metavar="SECONDS", help="Wait no longer than this.")
-    ] = None,
+    timeout: Timeout = None,
 ) -> None:
     """Send an event, or all events of a file, and print their internal ids.
 

@@ -33,6 +33,7 @@ settings = Settings.read(
     "jobs_table",
     "keys_table",
     "matcher_queue_url",
+    "queues_path",
     "topic_arns",
     "bucket",
     "manifest",

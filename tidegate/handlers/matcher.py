@@ -13,12 +13,16 @@ from tidegate.clock import SystemClock
 from tidegate.event_store import EventStore
 from tidegate.job_store import JobQueue, JobStore
 from tidegate.job_work import JobWork
+from tidegate.lambda_context import LambdaContext
 from tidegate.look import StoredEvents
 from tidegate.manifest import Manifest
 from tidegate.matcher import Matcher
 from tidegate.matcher_worker import MatcherWorker
 from tidegate.payload import PayloadStore
 from tidegate.probe import Probes
+from tidegate.queue_directory import QueueDirectory
+from tidegate.recovery import Recovery
+from tidegate.redrive import Redriver
 from tidegate.rerun_notes import RerunNotes
 from tidegate.rerunning import Rerunner
 from tidegate.run_store import RunStore
@@ -29,7 +33,16 @@ from tidegate.wake import Waker
 from tidegate.watching import Watching
 
 settings = Settings.read(
-    os.environ, "waits_table", "steps_table", "runs_table", "jobs_table", "topic_arns", "manifest"
+    os.environ,
+    "waits_table",
+    "steps_table",
+    "runs_table",
+    "jobs_table",
+    "matcher_queue_url",
+    "queues_path",
+    "schedule_group",
+    "topic_arns",
+    "manifest",
 )
 watching = Watching.of(settings, "matcher")
 clock = SystemClock()
@@ -46,14 +59,19 @@ jobs = JobWork(
     runs,
     Rerunner(RerunNotes(settings.runs_table), steps, events, bus, manifest, clock),
     Canceller(runs, events, bus),
+    Redriver(
+        QueueDirectory(settings.queues_path, settings.matcher_queue_url, clock),
+        settings.default_env,
+    ),
+    Recovery(runs, events, bus, manifest, settings.schedule_group, clock),
     clock,
 )
 matcher = Matcher(waker, StoredEvents(events), Probes(settings.jobs_table, clock).answer)
-worker = MatcherWorker(matcher, jobs)
+worker = MatcherWorker(matcher, jobs, clock)
 make_clients("dynamodb", "sns")
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """One batch of messages."""
     with watching.invocation():
-        return worker.handle(event)
+        return worker.handle(event, context.get_remaining_time_in_millis())

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,7 @@ from tidegate.aws import client, forget_clients
 from tidegate.local import (
     dynamodb_speed,
     moto_gaps,
+    moto_memory,
     moto_shortcut,
     moto_speed,
     query_speed,
@@ -30,6 +31,7 @@ from tidegate.local import (
 )
 from tidegate.local.environment import environment
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
+from tidegate.local.queue_parameters import write_queue_parameters
 from tidegate.manifest import (
     BATCH_SIZE,
     MATCHER_FILTER,
@@ -43,12 +45,14 @@ from tidegate.manifest import (
     Table,
 )
 from tidegate.message import CronMessage
+from tidegate.queue_directory import MATCHER
 from tidegate.settings import Settings
 
 PREFIX = "tidegate"
+BUCKET = f"{PREFIX}-payloads"
 RETENTION_S = 14 * 86_400
 
-_SERVICES: tuple[Any, ...] = ("dynamodb", "s3", "scheduler", "sns", "sqs")
+_SERVICES: tuple[Any, ...] = ("dynamodb", "s3", "scheduler", "sns", "sqs", "ssm")
 
 # Whatever the developer's shell says, nothing here must reach a real account.
 _ENVIRONMENT = {
@@ -62,6 +66,17 @@ _ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
 }
+
+
+def _endpoint(dynamodb_url: str) -> dict[str, str | None]:
+    """The environment in which DynamoDB is at that address, and nothing else elsewhere."""
+    elsewhere = dict.fromkeys(f"AWS_ENDPOINT_URL_{service.upper()}" for service in _SERVICES)
+    return {
+        **elsewhere,
+        "AWS_ENDPOINT_URL": None,
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+    }
 
 
 @dataclass(frozen=True)
@@ -108,6 +123,10 @@ class MatcherWiring:
 class Cloud:
     """A stage in memory; between `start` and `stop` every boto3 call of the process goes there.
 
+    Args:
+        dynamodb_url: a server of DynamoDB's API that is to have the tables; without one moto has
+            them. Of its tables, those of the stage are made and removed again.
+
     Attributes:
         wiring: by function id, how each provisioned function hangs on the topic of its shard.
         matcher: how the matcher hangs on the first topic.
@@ -115,9 +134,15 @@ class Cloud:
         manifest_path: the file that the Lambdas read the manifest from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dynamodb_url: str | None = None) -> None:
         self.wiring: dict[str, FunctionWiring] = {}
+        self._dynamodb_url = dynamodb_url
         self._undo = ExitStack()
+
+    @property
+    def tables(self) -> dict[str, str]:
+        """The names of the tables, by what they hold."""
+        return {table.name: _table_name(table) for table in TABLES}
 
     def start(self) -> None:
         """Start AWS and make what all functions share."""
@@ -125,22 +150,28 @@ class Cloud:
         dynamodb_speed.install()
         query_speed.install()
         moto_gaps.install()
+        moto_memory.install()
         moto_speed.install()
         self._undo.enter_context(environment(_ENVIRONMENT))
+        if self._dynamodb_url is not None:
+            self._undo.enter_context(environment(_endpoint(self._dynamodb_url)))
         self._undo.enter_context(mock_aws())
         # `tidegate.aws` keeps its clients; those of another AWS are of no use in this one.
         forget_clients()
         self._undo.callback(forget_clients)
         for service in _SERVICES:
-            moto_speed.leave_unsigned(client(service))
-            moto_shortcut.install(client(service))
+            if service != "dynamodb" or self._dynamodb_url is None:
+                moto_speed.leave_unsigned(client(service))
+                moto_shortcut.install(client(service))
         folder = self._undo.enter_context(TemporaryDirectory(prefix="tidegate-"))
         self.manifest_path = Path(folder) / "manifest.json"
         for table in TABLES:
             _create_table(table)
+            if self._dynamodb_url is not None:
+                self._undo.callback(_delete_table, table)
         self.topic_arns: tuple[str, ...] = (_create_topic(0),)
         self.matcher = _wire_matcher(self.topic_arns[0])
-        client("s3").create_bucket(Bucket=_BUCKET)
+        client("s3").create_bucket(Bucket=BUCKET)
         client("scheduler").create_schedule_group(Name=PREFIX)
 
     def stop(self) -> None:
@@ -153,15 +184,15 @@ class Cloud:
         """Make what the manifest's functions need; as a deployment does, change what has changed.
 
         New functions get queues, a subscription and schedules, changed triggers change the filter
-        and the schedules, functions that are gone lose both. A queue stays with its messages, for
-        when its function comes back.
+        and the schedules, and functions that were removed keep what they need to end. What is not
+        in the manifest at all loses its subscription.
         """
         for function_id, before in list(self.wiring.items()):
-            if manifest.function(function_id) is None:
+            if manifest.deployed_function(function_id) is None:
                 client("sns").unsubscribe(SubscriptionArn=before.subscription_arn)
                 del self.wiring[function_id]
         self.topic_arns = tuple(_create_topic(shard) for shard in range(manifest.shards))
-        for function in manifest.functions:
+        for function in manifest.deployed:
             wired = self.wiring.get(function.id)
             if wired is None or wired.function != function:
                 self.wiring[function.id] = self._wire(function)
@@ -169,6 +200,9 @@ class Cloud:
                 if wired is not None and wired.function.shard != function.shard:
                     client("sns").unsubscribe(SubscriptionArn=wired.subscription_arn)
         self._schedule_crons()
+        urls = {one: (it.queue_url, it.dead_letter_url) for one, it in self.wiring.items()}
+        urls[MATCHER] = (self.matcher.queue_url, self.matcher.dead_letter_url)
+        write_queue_parameters(_QUEUES_PATH, urls)
         manifest.write(self.manifest_path)
 
     def ingest_environment(self) -> dict[str, str]:
@@ -182,8 +216,8 @@ class Cloud:
         """The environment variables of the api Lambda."""
         return self._settings().environment(
             "dedup_table", "events_table", "runs_table", "steps_table", "waits_table", "jobs_table",
-            "keys_table", "topic_arns", "bucket", "manifest", "matcher_queue_url", "auth",
-            "default_env", "max_request_bytes", "retention_days",
+            "keys_table", "topic_arns", "bucket", "manifest", "matcher_queue_url", "queues_path",
+            "auth", "default_env", "max_request_bytes", "retention_days",
         )  # fmt: skip
 
     def worker_environment(self, function_id: str) -> dict[str, str]:
@@ -199,11 +233,12 @@ class Cloud:
         """The environment variables of the matcher Lambda."""
         return self._settings().environment(
             "events_table", "runs_table", "steps_table", "waits_table", "jobs_table", "topic_arns",
-            "bucket", "manifest", "matcher_queue_url", "retention_days",
+            "bucket", "manifest", "matcher_queue_url", "queues_path", "schedule_group",
+            "default_env", "retention_days",
         )  # fmt: skip
 
     def _settings(self, wiring: FunctionWiring | None = None) -> Settings:
-        values: dict[str, Any] = {f"{table.name}_table": _table_name(table) for table in TABLES}
+        values: dict[str, Any] = {f"{what}_table": name for what, name in self.tables.items()}
         if wiring is not None:
             values |= {
                 "function": wiring.function.id,
@@ -214,8 +249,9 @@ class Cloud:
             }
         return Settings(
             topic_arns=self.topic_arns,
-            bucket=_BUCKET,
+            bucket=BUCKET,
             matcher_queue_url=self.matcher.queue_url,
+            queues_path=_QUEUES_PATH,
             manifest=str(self.manifest_path),
             auth="open",
             default_env=_ENV,
@@ -259,7 +295,7 @@ class Cloud:
             scheduler.create_schedule(**wanted[name])
 
 
-_BUCKET = f"{PREFIX}-payloads"
+_QUEUES_PATH = f"/{PREFIX}/queues"
 _ENV = "dev"
 _SCHEDULE_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-scheduler"
 _CRON_PREFIX = "cron-"
@@ -377,6 +413,12 @@ def _create_table(table: Table) -> None:
         TableName=name,
         TimeToLiveSpecification={"Enabled": True, "AttributeName": TTL_ATTRIBUTE},
     )
+
+
+def _delete_table(table: Table) -> None:
+    dynamodb = client("dynamodb")
+    with suppress(dynamodb.exceptions.ResourceNotFoundException):
+        dynamodb.delete_table(TableName=_table_name(table))
 
 
 def _table_name(table: Table) -> str:

@@ -48,7 +48,7 @@ class LambdaContext:
     memory_limit_in_mb: str = "512"
     identity: None = None
     client_context: None = None
-    started_s: float = field(default_factory=time.monotonic)
+    started_s: float = field(default_factory=lambda: time.monotonic())
 
     @property
     def invoked_function_arn(self) -> str:

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import moto.sns.models
-from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.responses import DynamoHandler
 from moto.scheduler.responses import EventBridgeSchedulerResponse
 from moto.sns.responses import SNSResponse
@@ -25,7 +23,6 @@ MOTO_VERSION = "5.2.5"
 
 # What is about to be overridden, and so has no types.
 _SERVICES: tuple[Any, ...] = (DynamoHandler, EventBridgeSchedulerResponse, SNSResponse)
-_Item: Any = Item
 _sns: Any = moto.sns.models
 
 _SUBSCRIPTIONS_PER_TOPIC = 12_500_000
@@ -38,8 +35,6 @@ def install() -> None:
             service.tidegate_lock = threading.RLock()
             service.call_action = _locked(service.call_action, service.tidegate_lock)
     _sns.DEFAULT_PAGE_SIZE = _SUBSCRIPTIONS_PER_TOPIC
-    # Moto keeps every item it ever made, for a dashboard that nobody looks at here.
-    _Item.instances_tracked = deque(maxlen=0)
 
 
 _Call = Callable[[Any], Any]

@@ -63,6 +63,15 @@ def install(client: Any) -> None:
         client.meta.events.register_last(f"before-call.{hyphenized}.{operation}", shortcut.call)
 
 
+def take_the_long_way(context: dict[str, Any]) -> None:
+    """Let a call be made as a request, for who wants to see or to change that.
+
+    Args:
+        context: what botocore hands to who listens to `before-parameter-build`.
+    """
+    context.pop(_PARAMS, None)
+
+
 class _Shortcut:
     """The short way to one service.
 
@@ -83,6 +92,8 @@ class _Shortcut:
 
     def call(self, model: Any, context: Mapping[str, Any], **_: Any) -> tuple[Any, Any] | None:
         """The answer to a call; None when it is to take the long way."""
+        if _PARAMS not in context:
+            return None
         service = self._response()
         service.params = service.body = _copied(context[_PARAMS])
         service.uri_match = {}

@@ -18,6 +18,7 @@ from typing import Any
 from moto.dynamodb.comparisons import get_comparison_func
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import RESULT_SIZE_LIMIT, Table
+from moto.dynamodb.models.utilities import bytesize
 
 MOTO_VERSION = "5.2.5"
 
@@ -73,14 +74,25 @@ def _query(
     size, last_key = 0, None
     for value, item in rows:
         is_within = not compare or compare(value, *bounds)
-        if len(read) == limit or (is_within and size + item.size() > RESULT_SIZE_LIMIT):
+        size += _bytes_of(item) if is_within else 0
+        if len(read) == limit or size > RESULT_SIZE_LIMIT:
             last_key = table._get_last_evaluated_key(read[-1], None)
             break
         if is_within:
             read.append(item)
-            size += item.size()
     found = [item for item in read if filter_expression is None or filter_expression.expr(item)]
     return [_copied(item, projection_expressions) for item in found], len(read), last_key
+
+
+def _bytes_of(item: Any) -> int:
+    """As moto's `Item.size`; of what is plain ASCII, which most is, the length is known at once."""
+    return sum(_length(name) + _length(value.value, value) for name, value in item.attrs.items())
+
+
+def _length(text: Any, value: Any = None) -> int:
+    if type(text) is str and text.isascii():
+        return len(text)
+    return int(bytesize(text) if value is None else value.size())
 
 
 def _rows(

@@ -17,9 +17,10 @@ from tidegate.clock import Clock, SystemClock
 from tidegate.errors import ConfigurationError
 from tidegate.function import Function
 from tidegate.local.app_modules import AppModules, LoadError
-from tidegate.local.cloud import PREFIX, Cloud, FunctionWiring, MatcherWiring
+from tidegate.local.cloud import BUCKET, PREFIX, Cloud, FunctionWiring, MatcherWiring
 from tidegate.local.environment import environment
 from tidegate.local.event_source import EventSourceMapping
+from tidegate.local.history import KEPT_EVENTS, History
 from tidegate.local.http_front import HttpFront
 from tidegate.local.lambda_function import LambdaFunction
 from tidegate.local.reload import Watcher
@@ -50,6 +51,7 @@ class DevServer:
         watch: whether saved files are loaded again.
         console: what is told of each event and run; nothing by default.
         clock: when schedules are due.
+        keep: how many events that are over are kept, with what they started.
 
     Attributes:
         functions: the functions that are served.
@@ -64,6 +66,7 @@ class DevServer:
         watch: bool = False,
         console: logging.Handler | None = None,
         clock: Clock | None = None,
+        keep: int = KEPT_EVENTS,
     ) -> None:
         self.functions: list[Function] = []
         self.url = ""
@@ -72,6 +75,7 @@ class DevServer:
         self._watch = watch
         self._console = console or logging.NullHandler()
         self._clock = clock or SystemClock()
+        self._keep = keep
         self._cloud = Cloud()
         self._lambdas: dict[str, LambdaFunction] = {}
         self._mappings: dict[str, EventSourceMapping] = {}
@@ -128,6 +132,9 @@ class DevServer:
         schedules = ScheduleClock(PREFIX, self._clock)
         self._undo.callback(schedules.stop)
         schedules.start()
+        history = History(self._cloud.tables, BUCKET, self._clock, events=self._keep)
+        self._undo.callback(history.stop)
+        history.start()
         self._undo.callback(_serve_http(HttpFront(ROUTES, self._lambda), listener))
         if self._watch:
             watcher = Watcher(self._app.roots, self._files_changed)
@@ -151,18 +158,16 @@ class DevServer:
 
     def _serve(self, functions: list[Function]) -> None:
         """Make the cloud and its Lambdas be what the functions ask for."""
-        self._cloud.provision(Manifest.of(functions))
-        self._lambdas = self._make_lambdas(functions)
+        # What has been served before and is gone now ends its runs, as in a deployment.
+        manifest = Manifest.of(functions).keeping(self._cloud.wiring)
+        self._cloud.provision(manifest)
+        self._lambdas = self._make_lambdas(manifest)
         self._feed(_MATCHER, _MATCHER, self._cloud.matcher)
-        for function in functions:
+        for function in manifest.deployed:
             self._feed(function.id, _worker(function.id), self._cloud.wiring[function.id])
-        for name in self._mappings.keys() - {_MATCHER, *(function.id for function in functions)}:
-            mapping = self._mappings.pop(name)
-            mapping.stop()
-            mapping.drain(_MOMENT_S)
         self.functions = functions
 
-    def _make_lambdas(self, functions: list[Function]) -> dict[str, LambdaFunction]:
+    def _make_lambdas(self, manifest: Manifest) -> dict[str, LambdaFunction]:
         lambdas = {
             "ingest": LambdaFunction(
                 "ingest", HANDLERS["ingest"], self._cloud.ingest_environment()
@@ -172,7 +177,7 @@ class DevServer:
                 _MATCHER, HANDLERS["matcher"], self._cloud.matcher_environment()
             ),
         }
-        for function in functions:
+        for function in manifest.deployed:
             lambdas[_worker(function.id)] = LambdaFunction(
                 _worker(function.id),
                 HANDLERS["worker"],
@@ -202,6 +207,7 @@ class DevServer:
         return self._lambdas[name].invoke
 
     def _files_changed(self) -> None:
+        before = {function.id for function in self.functions}
         try:
             functions = self.reload()
         except LoadError as error:
@@ -210,6 +216,8 @@ class DevServer:
             logger.exception("not reloaded")
         else:
             logger.info("reloaded: %d functions", len(functions))
+            for gone in sorted(before - {function.id for function in functions}):
+                logger.info("removed: %s; its runs that wait are ended when they go on", gone)
 
     def _stop_lambdas(self) -> None:
         end = time.monotonic() + _STOP_S

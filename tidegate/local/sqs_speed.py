@@ -14,7 +14,7 @@ import heapq
 import itertools
 import time
 import uuid
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Any
 
 import moto.sqs.models
@@ -23,6 +23,10 @@ from moto.sqs.exceptions import ReceiptHandleIsInvalid
 from moto.sqs.models import Message
 
 MOTO_VERSION = "5.2.5"
+
+# So many receipt handles of deleted messages are known, to those who delete them once more.
+MOST_DELETED = 2_000
+_MOST_STALE = 64
 
 # What is about to be overridden, and so has no types.
 _moto: Any = moto.sqs.models
@@ -76,6 +80,11 @@ class StandardQueue(_MotoQueue):  # type: ignore[misc]
             self._release()
             return [m for id_, m in self._messages.items() if id_ not in self._hidden]
 
+    def bodies(self) -> list[str]:
+        """The texts of all its messages, also of those that are delayed or being handled."""
+        with self._messages_lock:
+            return [message.body for message in self._messages.values()]
+
     def clear(self) -> None:
         """Remove every message."""
         with self._messages_lock:
@@ -84,7 +93,8 @@ class StandardQueue(_MotoQueue):  # type: ignore[misc]
             # Until when a message is hidden, by its id; in a heap too, whose stale entries are
             # those that this does not confirm.
             self._hidden: dict[str, float] = {}
-            self._heap: list[tuple[float, int, Message]] = []
+            self._heap: list[tuple[float, int, str]] = []
+            self._deleted: OrderedDict[str, None] = OrderedDict()
             self._in_flight = 0
             self._receipts: dict[str, Message] = {}
 
@@ -121,10 +131,12 @@ class StandardQueue(_MotoQueue):  # type: ignore[misc]
     def delete_message(self, receipt_handle: str) -> None:
         """Delete a message by any receipt handle it ever had; doing it twice is no error."""
         with self._messages_lock:
-            if receipt_handle in self.deleted_messages:
+            if receipt_handle in self._deleted:
                 return
             message = self._message(receipt_handle)
-            self.deleted_messages.update(self._forget(message))
+            self._deleted.update(dict.fromkeys(self._forget(message)))
+            while len(self._deleted) > MOST_DELETED:
+                self._deleted.popitem(last=False)
 
     def change_visibility(self, receipt_handle: str, visibility_s: int) -> None:
         """Let a message be hidden for so many seconds from now on; 0 makes it visible."""
@@ -132,8 +144,7 @@ class StandardQueue(_MotoQueue):  # type: ignore[misc]
             message = self._message(receipt_handle)
             if message.id in self._hidden:
                 message.change_visibility(visibility_s)
-                self._hidden[message.id] = message.visible_at
-                heapq.heappush(self._heap, (message.visible_at, next(self._order), message))
+                self._hide(message, message.visible_at)
                 self._messages_lock.notify_all()
 
     # The rest is inside the lock.
@@ -182,14 +193,19 @@ class StandardQueue(_MotoQueue):  # type: ignore[misc]
 
     def _hide(self, message: Message, until_ms: float) -> None:
         self._hidden[message.id] = until_ms
-        heapq.heappush(self._heap, (until_ms, next(self._order), message))
+        heapq.heappush(self._heap, (until_ms, next(self._order), message.id))
+        # What is deleted was to be hidden for minutes or hours: its entries would pile up.
+        if len(self._heap) > 2 * len(self._hidden) + _MOST_STALE:
+            self._heap = [entry for entry in self._heap if self._hidden.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
 
     def _release(self) -> None:
         """Make ready what is no longer hidden."""
         now_ms = unix_time_millis()
         while self._heap and self._heap[0][0] <= now_ms:
-            until_ms, _, message = heapq.heappop(self._heap)
-            if self._hidden.get(message.id) == until_ms:
+            until_ms, _, id_ = heapq.heappop(self._heap)
+            if self._hidden.get(id_) == until_ms:
+                message = self._messages[id_]
                 self._show(message)
                 self._ready.append(message)
 
@@ -262,8 +278,6 @@ def install() -> None:
     _moto.SQSBackend.receive_message = _receive_message
     _moto.SQSBackend.change_message_visibility = _change_message_visibility
     _moto.SQSBackend.purge_queue = _purge_queue
-    # Moto keeps every message it ever made, for a dashboard that nobody looks at here.
-    _moto.Message.instances_tracked = deque(maxlen=0)
 
 
 def wake_receivers() -> None:

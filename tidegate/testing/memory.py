@@ -13,7 +13,7 @@ from tidegate.encoding import encode
 from tidegate.errors import DeadLetterError
 from tidegate.event import AcceptedEvent
 from tidegate.large import body_key, is_large, payload_key
-from tidegate.manifest import RUNS, STEPS
+from tidegate.manifest import OUTPUTS, RUNS
 from tidegate.run import Failure, Run, Status
 from tidegate.step import StepRecord, StepState
 from tidegate.stores import Claim
@@ -185,7 +185,7 @@ class MemorySteps:
         """Record a step unless it is done already, and give it as it now stands."""
         hashed = record.step.hashed
         if record.memo is not None and is_large(record.memo):
-            key = payload_key(STEPS, run.env, f"{run.id}-{hashed}")
+            key = payload_key(OUTPUTS, run.env, f"{run.id}-{hashed}")
             record = replace(record, memo_key=key)
         with self._lock:
             steps = self._steps.setdefault((run.env, run.id), {})
@@ -219,7 +219,7 @@ class MemoryDedup:
         """Claim a sender's id, or a key of a function; the first claim wins for 24 hours."""
         with self._lock:
             first = self._first.get((env, function_id, key))
-            if first is not None and first.first_ms // 1000 + WINDOW_S > now_ms // 1000:
+            if first is not None and first.first_ms > now_ms - WINDOW_S * 1000:
                 return replace(first, is_first=first.internal_id == internal_id)
             claim = Claim(internal_id, True, event_name, now_ms)
             self._first[env, function_id, key] = claim

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from tidegate.clock import Clock
 from tidegate.event import AcceptedEvent
 from tidegate.function import Function
-from tidegate.message import EventMessage
+from tidegate.message import EventMessage, Message
 from tidegate.wait import LOOK_AGAIN_S, LookMessage, WaitKey
 
 # The name of the matcher's queue; no function is called so: their ids have a `-` in them.
@@ -156,7 +156,7 @@ class MemoryTopic:
             if event.internal_id in awaited:
                 self.timeline.push(self.clock.now_ms(), MATCHER, text)
 
-    def send_to(self, function_id: str, message: EventMessage) -> None:
+    def send_to(self, function_id: str, message: Message) -> None:
         """Publish a message that reaches one function alone."""
         self.timeline.push(self.clock.now_ms(), function_id, message.encode())
 

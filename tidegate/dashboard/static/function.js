@@ -2,12 +2,13 @@
 import { ask } from "./api.js";
 import { DurationChart, Legend, RunsChart } from "./charts.js";
 import { invokeCommand, sendCommand } from "./command.js";
+import { DeadLetters, MATCHER } from "./dead-letters.js";
 import { RangeFilter, useRange } from "./filters.js";
 import { duration } from "./format.js";
 import { Triggers } from "./functions.js";
 import { Icon } from "./icons.js";
 import { InvokeDialog } from "./invoke.js";
-import { CancelDialog, Jobs, ReplayDialog, useJobs } from "./jobs.js";
+import { CancelDialog, endedOf, Jobs, ReplayDialog, useJobs } from "./jobs.js";
 import { useLive } from "./live.js";
 import { Command, Empty, Facts, Id, Loading, Refused, Section, Status, Time } from "./parts.js";
 import { route, to } from "./route.js";
@@ -18,6 +19,21 @@ import { html, useState } from "./ui.js";
 const LATEST_RUNS = 10;
 
 export function FunctionPage({ id }) {
+  return id === MATCHER ? html`<${MatcherPage} />` : html`<${OneFunction} id=${id} />`;
+}
+
+/** What wakes runs is no function, but it has dead letters like one. */
+function MatcherPage() {
+  const jobs = useJobs(MATCHER);
+  return html`
+    <nav class="crumbs" aria-label="Breadcrumb"><a href=${to("functions")}>Functions</a></nav>
+    <div class="head"><h1>Matcher</h1><span class="hint">brings events to the runs that wait for them</span></div>
+    <${DeadLetters} functionId=${MATCHER} ended=${endedOf(jobs.data)} onStarted=${jobs.again} />
+    <${Jobs} jobs=${jobs.data} onChange=${jobs.again} />
+  `;
+}
+
+function OneFunction({ id }) {
   const path = `/v1/functions/${encodeURIComponent(id)}`;
   const found = useLive(async (abort) => (await ask(path, { signal: abort })).data, [id], 10_000);
   if (found.error) return html`<${NotThere} error=${found.error} />`;
@@ -41,12 +57,13 @@ function Known({ one }) {
     <div class="head"><h1>${one.name}</h1>
       <div class="actions">
         <button type="button" onClick=${() => setDialog("cancel")}><${Icon} name="stop" />Cancel runs</button>
-        <button type="button" onClick=${() => setDialog("replay")}><${Icon} name="again" />Replay failed runs</button>
-        <button type="button" class="primary" onClick=${() => setDialog("invoke")}><${Icon} name="play" />Invoke</button>
+        ${!one.removed && html`<button type="button" onClick=${() => setDialog("replay")}><${Icon} name="again" />Replay failed runs</button>
+        <button type="button" class="primary" onClick=${() => setDialog("invoke")}><${Icon} name="play" />Invoke</button>`}
       </div>
     </div>
     <${Setup} one=${one} />
     <div class="filters"><${RangeFilter} /></div>
+    <${DeadLetters} functionId=${one.id} ended=${endedOf(jobs.data)} onStarted=${jobs.again} />
     <${History} stats=${stats} />
     <${Jobs} jobs=${jobs.data} onChange=${jobs.again} />
     <${LatestRuns} one=${one} runs=${runs} />
@@ -57,6 +74,12 @@ function Known({ one }) {
 }
 
 function Setup({ one }) {
+  if (one.removed) {
+    return html`<${Facts} facts=${[
+      ["Removed", "It is gone from the code. A run that sleeps, waits or is to be retried is ended when it goes on; “Cancel runs” ends all of them now."],
+      ["Id", html`<${Id} id=${one.id} />`],
+    ]} />`;
+  }
   const { config } = one;
   const { start_ms: start, finish_ms: finish } = config.timeouts ?? {};
   return html`<${Facts} facts=${[
@@ -100,7 +123,8 @@ function LatestRuns({ one, runs }) {
   return html`<${Section} title="Latest runs" actions=${all}>
     ${runs.error && html`<${Refused} error=${runs.error} />`}
     ${!runs.error && !runs.data && html`<${Loading} />`}
-    ${runs.data?.length === 0 && html`<${Empty} title="No runs in this time">
+    ${runs.data?.length === 0 && one.removed && html`<${Empty} title="No runs in this time" />`}
+    ${runs.data?.length === 0 && !one.removed && html`<${Empty} title="No runs in this time">
       <p>“Invoke” starts one, and so does, from a shell:</p>
       <${Command} text=${example ? sendCommand(example.event) : invokeCommand(one.id)} />
     </${Empty}>`}

@@ -1,4 +1,4 @@
-// Bulk jobs of a function: replays of runs that failed, and cancellations of those that go on.
+// Bulk jobs of a function: replays, cancellations, recoveries, and redrives of dead letters.
 import { ask } from "./api.js";
 import { local, moment } from "./filters.js";
 import { count, exactTime, ms } from "./format.js";
@@ -7,9 +7,14 @@ import { ActionButton, Dialog, Section, Status, tell, Time } from "./parts.js";
 import { html, useState } from "./ui.js";
 
 const KINDS = {
-  replay: { path: "/v1/replays", title: "Replay", done: "started again" },
-  cancellation: { path: "/v1/cancellations", title: "Cancellation", done: "cancelled" },
+  replay: { path: "/v1/replays", title: "Replay", of: "run", done: "started again" },
+  event_replay: { path: "/v1/event_replays", title: "Replay of events", of: "event", done: "replayed" },
+  cancellation: { path: "/v1/cancellations", title: "Cancellation", of: "run", done: "cancelled" },
+  recovery: { path: "/v1/recoveries", title: "Recovery", of: "run or event", many: "runs and events", done: "recovered" },
+  redrive: { path: "/v1/redrives", title: "Redrive", of: "dead letter", done: "put back" },
+  dead_letter_deletion: { path: "/v1/dead_letter_deletions", title: "Deletion", of: "dead letter", done: "deleted" },
 };
+const OF_LETTERS = ["redrive", "dead_letter_deletion"];
 const EVERY_MS = 1_500;
 
 /** The latest jobs of a function, newest first. */
@@ -21,10 +26,15 @@ export function useJobs(functionId) {
   }, [functionId], EVERY_MS);
 }
 
+/** Which of its jobs about dead letters have ended. */
+export function endedOf(jobs = []) {
+  return jobs.filter((job) => OF_LETTERS.includes(job.kind) && job.status !== "Running").map((job) => job.id).join();
+}
+
 export function Jobs({ jobs, onChange }) {
   if (!jobs?.length) return null;
-  return html`<${Section} title="Replays and cancellations">
-    <ul class="cards" aria-label="Replays and cancellations">${jobs.map((job) => html`<${Job} key=${job.id} job=${job} onChange=${onChange} />`)}</ul>
+  return html`<${Section} title="Jobs">
+    <ul class="cards" aria-label="Jobs">${jobs.map((job) => html`<${Job} key=${job.id} job=${job} onChange=${onChange} />`)}</ul>
   </${Section}>`;
 }
 
@@ -38,11 +48,19 @@ function Job({ job, onChange }) {
   }
   return html`<li class="card job">
     <strong>${kind.title}</strong> <${Status} status=${job.status} />
-    <span class="number" role="status">${count(job.done, "run")} ${kind.done}${job.skipped > 0 ? `, ${job.skipped.toLocaleString("en")} skipped` : ""}${rest > 0 ? `, ${rest.toLocaleString("en")} to go` : ""}</span>
-    <span class="faint job-range">${job.kind === "replay" ? `${job.run_statuses.join(" and ")} runs` : "Runs"} from ${shortMoment(job.from)} until ${shortMoment(job.until)}${job.if ? html`, if <code>${job.if}</code>` : ""}; started <${Time} at=${job.created_at} /></span>
+    <span class="number" role="status">${count(job.done, kind.of, kind.many)} ${kind.done}${job.skipped > 0 ? `, ${job.skipped.toLocaleString("en")} skipped` : ""}${rest > 0 ? `, ${rest.toLocaleString("en")} to go` : ""}</span>
+    <span class="faint job-range">${range(job)}${job.if ? html`, if <code>${job.if}</code>` : ""}; started <${Time} at=${job.created_at} /></span>
     ${job.status === "Running" && html`<${ActionButton} icon="stop" kind="small" onAct=${stop}>Stop</${ActionButton}>`}
     ${job.note && html`<p class="job-note hint">${job.note}</p>`}
   </li>`;
+}
+
+/** What a job is about. */
+function range(job) {
+  const time = `from ${shortMoment(job.from)} until ${shortMoment(job.until)}`;
+  if (OF_LETTERS.includes(job.kind)) return job.message_ids ? count(job.message_ids.length, "chosen message") : `Messages ${time}`;
+  if (job.kind === "replay") return `${job.run_statuses.join(" and ")} runs ${time}`;
+  return `${job.kind === "event_replay" ? "Events" : "Runs"} ${time}`;
 }
 
 const shortMoment = (at) => exactTime(ms(at)).slice(0, 16);
