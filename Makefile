@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
+# A server that the environment names is one; its tables are not for two processes.
+WORKERS ?= $(if $(TIDEGATE_DYNAMODB_URL),0,2)
 # The CDK runs on the Node that a package brings; whatever Node the machine has is left alone.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -16,7 +18,8 @@ help:  ## what there is to make
 dev: .stamps/dev  ## start the dev server on http://localhost:8288 with the example app
 	@$(BIN)/tidegate dev functions.shop
 
-test: lint types unit synth  ## lint, types, all tests, synthesis
+# Synthesis comes before the tests: what it unpacks and installs, their processes find there.
+test: lint types synth unit  ## lint, types, synthesis, all tests
 
 bench: .stamps/test  ## measure; `make bench ONLY=testkit` runs one part of it
 	$(BIN)/python -m bench $(ONLY)
@@ -31,8 +34,8 @@ lint: .stamps/test  ## ruff: style and format
 types: .stamps/test  ## mypy, strict
 	$(BIN)/mypy
 
-unit: .stamps/test .stamps/node .stamps/chromium .stamps/dynoxide  ## all tests
-	$(BIN)/pytest
+unit: .stamps/test .stamps/node .stamps/chromium .stamps/dynoxide  ## all tests, by WORKERS processes at once
+	$(BIN)/pytest -n $(WORKERS)
 
 synth: .stamps/test .stamps/node  ## the stack's template, in cdk.out
 	$(BIN)/npx --no-install cdk synth --quiet

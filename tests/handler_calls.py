@@ -40,10 +40,14 @@ Calls = dict[str, dict[str, set[str]]]
 _at_work: ContextVar[str | None] = ContextVar("handler", default=None)
 
 
+def no_calls() -> Calls:
+    """Of no handler any call."""
+    return {name: {} for name in HANDLERS}
+
+
 @contextmanager
-def recording() -> Iterator[Calls]:
-    """What handlers call while this is entered; it fills as they do."""
-    calls: Calls = {name: {} for name in HANDLERS}
+def recording(calls: Calls) -> Iterator[None]:
+    """Note in `calls` what handlers call while this is entered."""
     with ExitStack() as undo:
         for name, kinds in HANDLERS.items():
             for kind in kinds:
@@ -53,7 +57,7 @@ def recording() -> Iterator[Calls]:
         undo.enter_context(patch.object(Thread, "start", _started(Thread.start)))
         call = BaseClient._make_api_call
         undo.enter_context(patch.object(BaseClient, "_make_api_call", _recorded(calls, call)))
-        yield calls
+        yield
 
 
 def _noted(name: str | None, handle: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from tests.browser.pages import Watch, Window
 from tests.e2e.serving import Served, serving
 
 # Far beyond what anything here takes.
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 ARGUMENTS = ("--disable-gpu", "--disable-background-networking", "--no-first-run")
 
 DESKTOP = {"width": 1280, "height": 800}

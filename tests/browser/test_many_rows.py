@@ -31,7 +31,7 @@ def oldest(served: Served) -> str:
         log = [vars(r) for r in list(served.log) if r.getMessage() == "run completed"]
         return awaited <= {told["run_id"] for told in log}
 
-    until(all_ran, patience_s=60)
+    until(all_ran)
     return first
 
 

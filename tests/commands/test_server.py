@@ -22,7 +22,7 @@ def started(server: Server, *arguments: str) -> str:
 
 def eventually(clock: Clock, condition: Callable[[], Any]) -> Any:
     """What is true in the end."""
-    for _ in range(300):
+    for _ in range(3_000):
         if found := condition():
             return found
         clock.sleep(0.02)

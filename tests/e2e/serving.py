@@ -21,13 +21,13 @@ from tidegate.local.server import DevServer
 T = TypeVar("T")
 
 # Far beyond what anything here takes: it ends a test that would never end.
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 ENDED = ("Completed", "Failed", "Cancelled")
 
 
-def until(ask: Callable[[], T | None], patience_s: float = PATIENCE_S) -> T:
+def until(ask: Callable[[], T | None]) -> T:
     """What `ask` gives as soon as that is anything true."""
-    end = time.monotonic() + patience_s
+    end = time.monotonic() + PATIENCE_S
     pause = threading.Event()
     while not (answer := ask()):
         assert time.monotonic() < end, "it did not happen"

@@ -90,7 +90,7 @@ def arn_of(url):
 def eventually():
     """Waits, for no longer than it takes, until something is true."""
 
-    def wait(condition, timeout_s=10):
+    def wait(condition, timeout_s=30):
         end = time.monotonic() + timeout_s
         pause = threading.Event()
         while not condition():

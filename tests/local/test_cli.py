@@ -57,7 +57,7 @@ def test_it_says_what_to_send_and_ends_when_asked(run, app_folder, number):
     line = next(line for line in process.stdout if "run completed" in line)
     assert '"hi"' in line
     process.send_signal(number)
-    assert process.wait(5) == 0
+    assert process.wait(30) == 0
     assert process.stderr.read() == ""
 
 

@@ -206,8 +206,13 @@ def test_a_broken_module_leaves_the_old_functions_running(serve, app_folder, rec
 def test_a_saved_file_is_noticed(serve, app_folder, records, eventually):
     app_folder.write("app.py", APP, answer="old")
     server = serve(watch=True)
-    app_folder.write("app.py", APP + "\nboom", answer="new")
-    eventually(lambda: any(text.startswith("not reloaded: ") for text in records.texts()))
+
+    def noticed():
+        # It is saved again should the first time have come before the watcher was ready.
+        app_folder.write("app.py", APP + "\nboom", answer="new")
+        return any(text.startswith("not reloaded: ") for text in records.texts())
+
+    eventually(noticed)
     app_folder.write("app.py", APP, answer="new")
     eventually(lambda: "reloaded: 1 functions" in records.texts())
     send(server, "app/hello")
@@ -227,7 +232,7 @@ def test_many_requests_at_once(serve, app_folder, records, eventually):
     for thread in threads:
         thread.join()
     assert statuses == [200] * 64
-    eventually(lambda: len(records.outputs()) == 64, 30)
+    eventually(lambda: len(records.outputs()) == 64)
 
 
 def test_stopping_does_not_wait_for_a_function_that_goes_on(serve, app_folder, eventually):
@@ -238,9 +243,10 @@ def test_stopping_does_not_wait_for_a_function_that_goes_on(serve, app_folder, e
     server = serve()
     send(server, "app/hello")
     eventually(lambda: os.environ.pop("LOCAL_TEST", None))
-    started = time.monotonic()
-    server.stop()
-    assert time.monotonic() - started < 4
+    stopping = threading.Thread(target=server.stop, daemon=True)
+    stopping.start()
+    stopping.join(30)
+    assert not stopping.is_alive()
     with pytest.raises(httpx.ConnectError):
         send(server, "app/hello")
 

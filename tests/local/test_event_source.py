@@ -134,7 +134,7 @@ def test_only_what_failed_stays(queue, pump, eventually):
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in bad]}
 
     pump(url, invoke)
-    assert done.wait(10)
+    assert done.wait(30)
     eventually(lambda: held(url) == 1)
 
 
@@ -189,14 +189,14 @@ def test_a_slow_function_delays_no_other(queue, pump):
 
     def wait(event):
         started.set()
-        assert release.wait(20)
+        assert release.wait(60)
 
     pump(slow, wait, max_concurrency=1)
     pump(fast, lambda event: done.set())
     send(slow, "a", "b")
-    assert started.wait(10)
+    assert started.wait(30)
     send(fast, "c")
-    assert done.wait(10), "it waited for the slow one"
+    assert done.wait(30), "it waited for the slow one"
     release.set()
 
 
@@ -210,7 +210,7 @@ def test_no_more_invocations_than_allowed(queue, pump, eventually):
         most.append(len(running))
         if len(running) == 2:
             release.set()
-        assert release.wait(10), "two at once were never reached"
+        assert release.wait(30), "two at once were never reached"
         running.pop()
         ended.append(1)
 
@@ -238,15 +238,15 @@ def test_stopping_waits_for_what_is_under_way(queue, pump, eventually):
 
     def invoke(event):
         started.set()
-        assert release.wait(20)
+        assert release.wait(60)
 
     mapping = pump(url, invoke)
     send(url, "a")
-    assert started.wait(10)
+    assert started.wait(30)
     mapping.stop()
     assert not mapping.drain(0.05), "it must not wait for ever"
     release.set()
-    assert mapping.drain(5)
+    assert mapping.drain(15)
     assert held(url) == 0
     send(url, "too late")
     assert held(url) == 1
@@ -254,10 +254,8 @@ def test_stopping_waits_for_what_is_under_way(queue, pump, eventually):
 
 def test_stopping_an_idle_mapping_does_not_wait_for_its_poll(queue, pump):
     mapping = pump(queue(), lambda event: None)
-    started = time.monotonic()
     mapping.stop()
-    assert mapping.drain(10)
-    assert time.monotonic() - started < 5
+    assert mapping.drain(15), "a poll takes 20 s"
 
 
 @pytest.mark.parametrize("response", [None, {}, [], "", {"batchItemFailures": None}])

@@ -158,8 +158,8 @@ def test_a_delayed_message_is_counted_and_comes_when_its_delay_ends(queue):
     assert receive(url) == []
     assert counts(url) == (0, 1, 0)
     started = time.monotonic()
-    assert [m["Body"] for m in receive(url, WaitTimeSeconds=5)] == ["later"]
-    assert time.monotonic() - started < 3
+    assert [m["Body"] for m in receive(url, WaitTimeSeconds=20)] == ["later"]
+    assert time.monotonic() - started < 15
 
 
 def test_visibility_can_be_ended_early_and_made_longer(queue):
@@ -179,7 +179,7 @@ def test_a_long_poll_ends_when_a_message_comes(queue):
     poll = threading.Thread(target=lambda: got.extend(receive(url, WaitTimeSeconds=20)))
     poll.start()
     send(url, ["now"])
-    poll.join(5)
+    poll.join(15)
     assert [m["Body"] for m in got] == ["now"]
 
 
@@ -193,7 +193,7 @@ def test_a_long_poll_ends_when_visibility_is_given_back(queue):
     client("sqs").change_message_visibility(
         QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
     )
-    poll.join(5)
+    poll.join(15)
     assert [m["Body"] for m in got] == ["again"]
 
 

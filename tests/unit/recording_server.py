@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,6 +70,13 @@ class RecordingServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def heard(self, count: int) -> bool:
+        """Whether that many requests come; the last may come when its sender has given up."""
+        end = time.monotonic() + 30
+        while len(self.asked) < count and time.monotonic() < end:
+            self._released.wait(0.01)
+        return len(self.asked) == count
 
     def answer(self, asked: Asked) -> tuple[int, Any, dict[str, str]] | None:
         self.asked.append(asked)
