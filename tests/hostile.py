@@ -124,10 +124,17 @@ def _object(pairs: list[tuple[bytes, bytes]]) -> bytes:
 # Texts that are JSON, or nearly so, with something hostile at any place in them.
 JSON_TEXTS: st.SearchStrategy[bytes] = st.recursive(
     st.sampled_from([b"null", b"1", b'"x"', b"{}", b"true", *_SHORT]),
-    lambda inner: st.lists(inner, max_size=3).map(lambda parts: b"[" + _joined(parts) + b"]")
-    | st.lists(st.tuples(_KEYS, inner), max_size=3).map(_object),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda parts: b"[" + _joined(parts) + b"]")
+        | st.lists(st.tuples(_KEYS, inner), max_size=3).map(_object)
+    ),
     max_leaves=5,
 )
+
+
+def members(values: dict[str, bytes]) -> bytes:
+    """The text of an object whose members have hostile values."""
+    return _object([(key.encode(), value) for key, value in values.items()])
 
 
 def in_place(value: bytes, template: dict[str, object]) -> bytes:

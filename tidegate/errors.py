@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-
 _LONGEST_MESSAGE = 1_000
 
 
@@ -39,7 +38,7 @@ class RequestError(CallerError):
 
     def __init__(self, status: int, message: str, *, allow: str | None = None) -> None:
         if len(message) > _LONGEST_MESSAGE:
-            message = f"{message[:_LONGEST_MESSAGE // 2]}…{message[-_LONGEST_MESSAGE // 2 :]}"
+            message = f"{message[: _LONGEST_MESSAGE // 2]}…{message[-_LONGEST_MESSAGE // 2 :]}"
         super().__init__(message)
         self.status = status
         self.message = message
