@@ -24,6 +24,7 @@ PARTS = {
     "bill": "bench.bill",
     "send_to_start": "bench.send_to_start",
     "dev_server": "bench.dev_server",
+    "load": "bench.load",
     "growth": "bench.growth",
     "testkit": "bench.testkit",
 }

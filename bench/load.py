@@ -95,15 +95,16 @@ def measure() -> Iterator[Figure]:
     """What came of 50 senders in 60 s."""
     load = Load()
     outcome = run_load(load)
-    yield from figures(load, outcome)
+    yield from counts_of(load, outcome)
+    yield from memory_of(load, outcome)
 
 
-def figures(load: Load, outcome: Outcome) -> Iterator[Figure]:
-    """What is to be told of it."""
+def counts_of(load: Load, outcome: Outcome) -> Iterator[Figure]:
+    """What was sent, and what came of it."""
     counts = outcome.noted
     expected = {(function, number) for number in outcome.acknowledged for function in FUNCTIONS}
     runs = [counts[run] for run in expected]
-    what = f"dev server: {load.senders} senders for {load.seconds:.0f} s"
+    what = _name(load)
     yield Figure(f"{what}: requests", outcome.requests, "requests")
     yield Figure(f"{what}: events sent", outcome.sent, "events")
     yield Figure(f"{what}: events acknowledged", len(outcome.acknowledged), "events")
@@ -113,14 +114,23 @@ def figures(load: Load, outcome: Outcome) -> Iterator[Figure]:
     yield Figure(f"{what}: runs lost", runs.count(0), "runs", 0)
     yield Figure(f"{what}: runs done twice", sum(n > 1 for n in counts.values()), "runs", 0)
     strange = counts.keys() - expected
-    yield Figure(f"{what}: runs of events that were not acknowledged", len(strange), "runs", 0)
+    yield Figure(f"{what}: runs that nobody expects", len(strange), "runs", 0)
     unfinished = len(outcome.unfinished)
     yield Figure(f"{what}: newest events with runs not completed", unfinished, "events", 0)
+
+
+def memory_of(load: Load, outcome: Outcome) -> Iterator[Figure]:
+    """What memory the dev server had meanwhile."""
+    what = _name(load)
     second_half = [(at, size) for at, size in outcome.memory if at >= load.seconds / 2]
     yield Figure(f"{what}: memory at half time", second_half[0][1] / _MB, "MB")
     yield Figure(f"{what}: memory at the end", second_half[-1][1] / _MB, "MB")
     growth = growth_percent(second_half)
     yield Figure(f"{what}: memory's growth in the second half", growth, "%", GOAL_GROWTH)
+
+
+def _name(load: Load) -> str:
+    return f"dev server: {load.senders} senders for {load.seconds:.0f} s"
 
 
 def growth_percent(samples: Sequence[tuple[float, int]]) -> float:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+_LONGEST_MESSAGE = 1_000
+
 
 class TidegateError(Exception):
     """Base of every error below."""
@@ -29,11 +31,14 @@ class RequestError(CallerError):
 
     Args:
         status: the HTTP status to answer with, 400 to 499.
-        message: what is wrong and where.
+        message: what is wrong and where. Of one that quotes a long text the middle is left out: it
+            is answered and logged.
         allow: for 405, the methods that the path takes.
     """
 
     def __init__(self, status: int, message: str, *, allow: str | None = None) -> None:
+        if len(message) > _LONGEST_MESSAGE:
+            message = f"{message[: _LONGEST_MESSAGE // 2]}…{message[-_LONGEST_MESSAGE // 2 :]}"
         super().__init__(message)
         self.status = status
         self.message = message

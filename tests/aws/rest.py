@@ -87,13 +87,20 @@ class Rest:
             },
             "isBase64Encoded": False,
         }
-        if body is not None:
+        if isinstance(body, bytes):
+            event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+        elif body is not None:
             event["body"] = body if isinstance(body, str) else json.dumps(body)
         if query is not None:
             event["queryStringParameters"] = dict(query)
         answer = answer_of(self.handler(event, None))
         check_answer(method, path, answer.status, answer.body)
         return answer
+
+    def send(self, method: str, path: str, body: bytes, encoding: str = "") -> Answer:
+        """The answer to a body of bytes, in that encoding."""
+        headers = {"content-encoding": encoding} if encoding else {}
+        return self.get(path, method=method.upper(), headers=headers, body=body)
 
     def post(self, path: str, body: Any = None) -> Answer:
         """The answer to a body that is sent, as JSON unless it is text already."""

@@ -1,7 +1,10 @@
 """Whatever has passed through the AWS in memory leaves nothing there."""
 
 import gc
+import subprocess
+import sys
 import tracemalloc
+from types import ModuleType
 
 from moto.core.common_models import BaseModel
 from moto.sns.models import Topic
@@ -9,6 +12,7 @@ from moto.sqs.models import Message
 
 from tests.local.conftest import arn_of
 from tidegate.aws import client
+from tidegate.local import moto_memory
 from tidegate.local.cloud import BUCKET, PREFIX
 from tidegate.local.sqs_speed import MOST_DELETED
 
@@ -63,3 +67,26 @@ def test_no_object_is_kept_for_its_own_sake(cloud):
     for kind in kinds:
         kinds += kind.__subclasses__()
         assert not vars(kind).get("instances_tracked"), kind
+
+
+def test_what_is_known_of_machines_is_not_loaded():
+    program = """
+import sys
+from tidegate.aws import client
+from tidegate.local.cloud import Cloud
+from tidegate.manifest import Manifest
+
+cloud = Cloud()
+cloud.start()
+cloud.provision(Manifest(functions=()))
+assert client("ssm").get_parameters_by_path(Path="/tidegate", Recursive=True)["Parameters"]
+assert "moto.ec2" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_what_is_known_of_machines_is_loaded_when_somebody_asks_for_it(monkeypatch):
+    asked = ModuleType("moto.ec2")
+    asked.ec2_backends = {"123456789012": "the backends"}
+    monkeypatch.setitem(sys.modules, "moto.ec2", asked)
+    assert moto_memory._Later()["123456789012"] == "the backends"
