@@ -90,6 +90,7 @@ def stage_environment(
             "dead_letter_url": f"{queue}/dead",
             "dead_letter_arn": "arn:aws:sqs:us-east-1:123456789012:dead",
             "matcher_queue_url": f"{queue}/matcher",
+            "queues_path": "/tidegate/bench/queues",
             "schedule_group": "bench",
             "schedule_role_arn": "arn:aws:iam::123456789012:role/bench",
             **settings,

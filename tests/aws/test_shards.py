@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.aws.conftest import Stage
+from tests.aws.conftest import ENV, Stage
 from tests.aws.deployed import Deployed, function_of, settle
 from tidegate.aws import client
 from tidegate.context import ContextSync
 from tidegate.errors import PlatformError
 from tidegate.function import Function
+from tidegate.ids import run_id_of
 from tidegate.manifest import Manifest
 from tidegate.trigger import TriggerEvent
 
@@ -87,14 +88,13 @@ def test_what_resumes_a_function_that_was_removed_goes_to_its_topic(
     deploy(stage, {one: 0, other: 1})
     stage.send({"name": "app/a"})
     [message] = stage.messages(other)
-    worker = stage.worker(other)
-    worker.engine.handle(message, stage.clock.ms + 60_000)
-    [run] = [r for r in [worker.engine._incoming.run_of(message.event)] if r is not None]
+    stage.worker(other).engine.handle(message, stage.clock.ms + 60_000)
+    run_id = run_id_of(ENV, other.id, message.event.internal_id)
     removed = replace(Manifest(()).keeping([other.id]).removed[0], shard=1)
     stage.manifest = Manifest(Manifest.of([one]).functions, (removed,))
     stage.cloud.provision(stage.manifest)
     published.clear()
-    stage.canceller.cancel(run.env, run.id, "by a test")
+    stage.canceller.cancel(ENV, run_id, "by a test")
     assert published == [(1, 1)]
     assert len(stage.messages(other)) == 1
 

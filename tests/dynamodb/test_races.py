@@ -17,7 +17,7 @@ import pytest
 from tests.aws.conftest import ENV, Stage
 from tests.clock import FakeClock
 from tidegate.aws import client
-from tidegate.bulk_job import BulkJob, JobKind, JobStatus
+from tidegate.bulk_job import BulkJob, JobKind, JobStatus, Progress
 from tidegate.environments import Environments
 from tidegate.errors import RequestError
 from tidegate.ids import random_ulid, run_id_of
@@ -166,7 +166,7 @@ def test_one_asks_for_a_job(stage: Stage) -> None:
 def test_a_job_advances_once_from_where_it_was(stage: Stage) -> None:
     before = job(stage)
     after = race(
-        lambda n: stage.jobs.jobs.advance(before, f"cursor {n}", found=n + 3, done=3, note=f"{n}")
+        lambda n: stage.jobs.jobs.advance(before, Progress(f"cursor {n}", n + 3, 3, note=f"{n}"))
     )
     [winner] = [n for n, one in enumerate(after) if one is not None]
     now = stage.jobs.jobs.get(ENV, before.kind, before.id, NOW_MS)

@@ -9,6 +9,7 @@ from moto.backends import get_backend
 from tests.aws.conftest import Stage
 from tests.aws.deployed import bodies, function_of, waiting
 from tests.clock import FakeClock
+from tidegate.aws import client
 from tidegate.function import Function
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
 from tidegate.look import LookQueue, StoredEvents
@@ -113,10 +114,12 @@ class AwsBackend:
         self.past = StoredEvents(stage.store)
 
     def forget(self) -> None:
-        # Only of moto's tables, which it goes through all items of for each query.
-        tables = get_backend("dynamodb")[ACCOUNT_ID][REGION].tables
+        in_moto = get_backend("dynamodb")[ACCOUNT_ID][REGION].tables
         for store in (self.runs, self.steps, self.waits, self.events):
-            tables[store.table].items.clear()
+            if store.table in in_moto:
+                in_moto[store.table].items.clear()
+            else:
+                _empty(store.table)
 
     def queue(self, function: Function = SUBJECT) -> Delivery:
         settings = Settings.read(self._stage.cloud.worker_environment(function.id))
@@ -129,3 +132,11 @@ class AwsBackend:
 
     def take_matchers(self) -> list[str]:
         return bodies(self._stage.cloud.matcher.queue_url)
+
+
+def _empty(table: str) -> None:
+    """Delete all items of a table on a server."""
+    for page in client("dynamodb").get_paginator("scan").paginate(TableName=table):
+        for item in page["Items"]:
+            key = {name: item[name] for name in ("pk", "sk") if name in item}
+            client("dynamodb").delete_item(TableName=table, Key=key)
