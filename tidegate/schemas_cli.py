@@ -111,7 +111,7 @@ def _files_of_index(out: Path) -> set[str]:
     try:
         events = json.loads((out / INDEX).read_text(encoding="utf-8"))["events"]
         files = {name: entry["file"] for name, entry in events.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()
     return {file for name, file in files.items() if file == file_name(name)}
 
@@ -127,7 +127,7 @@ def _deployed() -> list[str]:
     try:
         names = json.loads(Path("cdk.json").read_text(encoding="utf-8"))["context"]["functions"]
         return [name.strip() for name in names.split(",")]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigurationError(
             "name the modules, files or folders that declare events; "
             "cdk.json in this folder tells of none"

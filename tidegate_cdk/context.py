@@ -13,6 +13,8 @@ from typing import Any
 
 from tidegate.errors import ConfigurationError
 
+_SHOWN = 200
+
 
 @dataclass(frozen=True)
 class Context:
@@ -34,8 +36,14 @@ class Context:
     def wrong(self, key: str, value: object, why: str) -> ConfigurationError:
         """The error about a value: one line that names its key, and where it comes from."""
         if self.cdk(key) is None and key in self.parameters:
-            return ConfigurationError(f"parameter {key} ({key}={value!r}): {why}")
-        return ConfigurationError(f"context key {key} (-c {key}={value}): {why}")
+            return ConfigurationError(f"parameter {key} ({key}={_shown(repr(value))}): {why}")
+        return ConfigurationError(f"context key {key} (-c {key}={_shown(str(value))}): {why}")
+
+
+def _shown(value: str) -> str:
+    """A value for people: a line, and no longer than can be read at a glance."""
+    line = value if value.isprintable() else ascii(value)
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 
 def number(context: Context, key: str, default: int, lowest: int, highest: int) -> int:

@@ -13,9 +13,12 @@ their runs that wait end; whoever deletes the line deletes the queue.
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tidegate.errors import ConfigurationError
 from tidegate.manifest import FunctionManifest, Manifest
@@ -32,6 +35,10 @@ FILLED_RESOURCES = 400
 # policies for a topic. A stack holds up to 41 functions, and the matcher is subscribed, too.
 MAX_FILTERS = 200
 STACKS_A_TOPIC = 4
+# Beyond what one stage has room for; a larger number is a slip of the hand.
+MAX_STACKS = 100
+# That of an app and that of a function in it.
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,256}")
 
 Placement = Mapping[str, int]
 
@@ -92,17 +99,38 @@ def read(path: Path) -> dict[str, int] | None:
     Raises:
         ConfigurationError: the file is not what this module writes.
     """
-    if not path.exists():
-        return None
     try:
-        placed = json.loads(path.read_bytes())
-    except ValueError as error:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: it cannot be read: {error}") from None
+    try:
+        placed = json.loads(text, object_pairs_hook=_once_each)
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: this is not JSON: {error}") from None
-    if not isinstance(placed, dict) or not all(
-        type(stack) is int and stack >= 0 for stack in placed.values()
-    ):
-        raise ConfigurationError(f"{path}: it maps the ids of functions to numbers from 0 on")
+    if not isinstance(placed, dict):
+        raise ConfigurationError(f"{path}: it is no object of functions' ids and their stacks")
+    for function_id, stack in placed.items():
+        if not _ID.fullmatch(function_id):
+            raise ConfigurationError(f"{path}: {ascii(function_id)[:100]} is no function's id")
+        if type(stack) is not int or not 0 <= stack < MAX_STACKS:
+            raise ConfigurationError(
+                f"{path}: the stack of {function_id[:100]} is a number from 0 to {MAX_STACKS - 1}"
+            )
     return placed
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of its members; two branches may both have added a function before they met."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(
+            f"{ascii(double)[:100]} is there twice; keep the line of the stack it is deployed in"
+        )
+    return found
 
 
 def update(path: Path, manifest: Manifest) -> dict[str, int]:
@@ -115,7 +143,10 @@ def update(path: Path, manifest: Manifest) -> dict[str, int]:
     placed = place(manifest, before)
     if placed != before:
         try:
-            path.write_text(json.dumps(placed, indent=2, sort_keys=True) + "\n")
+            # As a whole or not at all: half a file would have functions change their stacks.
+            new = path.with_name(f"{path.name}.new")
+            new.write_text(json.dumps(placed, indent=2, sort_keys=True) + "\n")
+            os.replace(new, path)
         except OSError as error:
             raise ConfigurationError(
                 f"{path}: the stacks of functions cannot be written down: {error}"
