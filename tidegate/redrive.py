@@ -7,17 +7,21 @@ meet them twice. A page that is cut off loses its count, but no letter.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tidegate.aws import concurrently
 from tidegate.bulk_job import AT_END, BulkJob, JobKind, Progress
+from tidegate.clock import Clock
 from tidegate.dead_letters import DeadLetter, DeadLetterQueue, Subject
 from tidegate.queue_directory import QueueDirectory
 
 # How many letters that it leaves alone a page looks at.
 _LOOKED_AT = 500
 # For how long nobody else sees what a job has left alone, unless it ends before, in seconds.
-_HIDDEN_S = 120
+HIDDEN_S = 120
+_SLOT_S = 10
 # When others have in hand what is left, a job asks again, after so many seconds and twice that each
 # time: all in all for longer than letters are out of sight of which a lost answer had told.
 PATIENCE = 5
@@ -34,16 +38,58 @@ class _Hand:
 
 
 @dataclass(frozen=True)
+class _Place:
+    """Where a job is, as its cursor has it.
+
+    Attributes:
+        page: how many pages there were.
+        idle: how many of them found nothing since one did.
+        left: how many letters it has left alone that nobody sees before they come back, by when
+            they do, UTC seconds.
+    """
+
+    page: int = 0
+    idle: int = 0
+    left: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, cursor: str) -> _Place:
+        page, idle, left = (cursor.split(".") + [""] * 3)[:3]
+        pairs = (pair.split(":") for pair in left.split(",") if pair)
+        return cls(int(page or 0), int(idle or 0), tuple((int(s), int(n)) for s, n in pairs))
+
+    def behind(self, hand: _Hand, kept: Sequence[DeadLetter], now_s: int) -> _Place:
+        """The place behind another page, which left these alone."""
+        left = Counter({back_s: count for back_s, count in self.left if back_s > now_s})
+        # Of the pages of a few seconds together: a cursor has no room for hundreds.
+        left[(now_s + HIDDEN_S) // _SLOT_S * _SLOT_S] += len(hand.others) + len(kept)
+        is_idle = hand.is_last and not hand.wanted
+        return _Place(self.page + 1, self.idle + 1 if is_idle else 0, tuple(sorted(left.items())))
+
+    @property
+    def in_hand(self) -> int:
+        """How many letters the job itself has in hand."""
+        return sum(count for _, count in self.left)
+
+    def encode(self) -> str:
+        """The cursor."""
+        left = ",".join(f"{back_s}:{count}" for back_s, count in self.left if count)
+        return f"{self.page}.{self.idle}.{left}"
+
+
+@dataclass(frozen=True)
 class Redriver:
     """Works on jobs about dead letters.
 
     Attributes:
         directory: knows the queues.
+        clock: tells how long letters have been in hand.
         default_env: the environment of letters that are too damaged to say theirs.
         wait_s: how long SQS waits for a letter before it says that there are none, in seconds.
     """
 
     directory: QueueDirectory
+    clock: Clock
     default_env: str
     wait_s: int = 1
 
@@ -62,10 +108,11 @@ class Redriver:
         kept = [letter for letter, fault in zip(hand.wanted, faults, strict=True) if fault]
         found, done = len(hand.wanted), len(hand.wanted) - len(kept)
         note = next((fault for fault in reversed(faults) if fault), None)
-        if self._goes_on(job, queue, hand, len(kept)):
-            cursor = _next(job.cursor, is_idle=hand.is_last and not hand.wanted)
-            pause_s = PAUSE_S * 2 ** _idle_pages(job.cursor) if hand.is_last else 0
-            return Progress(cursor, found, done, note, pause_s)
+        # Behind the taking, so that none is thought to come back before it does.
+        place = _Place.of(job.cursor).behind(hand, kept, self.clock.now_ms() // 1000)
+        if self._goes_on(job, queue, hand, place):
+            pause_s = PAUSE_S * 2 ** max(place.idle - 1, 0) if hand.is_last else 0
+            return Progress(place.encode(), found, done, note, pause_s)
         queue.put_down([*hand.others, *kept])
         missing = max(len(job.message_ids) - job.found - found, 0)
         if missing:
@@ -76,7 +123,7 @@ class Redriver:
         hand = _Hand()
         while len(hand.wanted) < limit and len(hand.others) < _LOOKED_AT:
             left = limit - len(hand.wanted)
-            letters = queue.receive(left, hidden_s=_HIDDEN_S, wait_s=self.wait_s)
+            letters = queue.receive(left, hidden_s=HIDDEN_S, wait_s=self.wait_s)
             if not letters:
                 hand.is_last = True
                 break
@@ -92,15 +139,15 @@ class Redriver:
         subject = Subject.of(letter, job.function_id)
         return job.env == (subject.env if subject else self.default_env)
 
-    def _goes_on(self, job: BulkJob, queue: DeadLetterQueue, hand: _Hand, kept: int) -> bool:
+    def _goes_on(self, job: BulkJob, queue: DeadLetterQueue, hand: _Hand, place: _Place) -> bool:
         """Whether there may be more for the job than it has met."""
         if job.message_ids and job.found + len(hand.wanted) >= len(job.message_ids):
             return False
         if not hand.is_last:
             return True
         # Who looks at letters has them in hand, and puts them down soon.
-        by_others = queue.depth().in_hand - len(hand.others) - kept
-        return by_others > 0 and _idle_pages(job.cursor) < PATIENCE
+        by_others = queue.depth().in_hand - place.in_hand
+        return by_others > 0 and place.idle <= PATIENCE
 
 
 def _act(job: BulkJob, queue: DeadLetterQueue, letter: DeadLetter) -> str | None:
@@ -112,13 +159,3 @@ def _act(job: BulkJob, queue: DeadLetterQueue, letter: DeadLetter) -> str | None
     else:
         queue.send_back(letter)
     return None
-
-
-def _next(cursor: str, *, is_idle: bool) -> str:
-    """The cursor behind a page: how many there were, and how many found nothing since one did."""
-    page = int(cursor.partition(".")[0] or 0)
-    return f"{page + 1}.{_idle_pages(cursor) + 1 if is_idle else 0}"
-
-
-def _idle_pages(cursor: str) -> int:
-    return int(cursor.partition(".")[2] or 0)

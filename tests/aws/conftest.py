@@ -110,7 +110,7 @@ class Stage:
             self.runs,
             self.rerunner,
             self.canceller,
-            Redriver(self.directory, self.settings.default_env, wait_s=0),
+            Redriver(self.directory, self.clock, self.settings.default_env, wait_s=0),
             Recovery(self.runs, self.store, self.bus, self.manifest, PREFIX, self.clock),
             self.clock,
         )

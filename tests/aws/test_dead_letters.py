@@ -324,6 +324,36 @@ def test_a_rate_is_kept_to(pier: Pier) -> None:
     assert pier.job(job)["per_second"] == 10
 
 
+def test_a_redrive_does_not_wait_for_what_it_has_itself_left_alone(pier: Pier) -> None:
+    pier.die(*({"data": {"n": n}} for n in range(3)), env="branch")
+    pier.die(*({"data": {"n": n}} for n in range(25)))
+    job = pier.start(per_second=10)
+    pages = 0
+    while found := delayed(pier.stage.cloud.matcher.queue_url):
+        [(_, text)] = found
+        pier.stage.matcher.handle(batch([{"messageId": "1", "body": text}]))
+        pages += 1
+    assert (pier.job(job)["status"], pier.job(job)["done"], pages) == ("Completed", 25, 3)
+
+
+def test_a_redrive_meets_again_what_came_back_from_its_own_hand(pier: Pier) -> None:
+    pier.die({"data": {}}, env="branch")
+    pier.die(*({"data": {"n": n}} for n in range(11)))
+    job = pier.start(per_second=10)
+    [(_, text)] = delayed(pier.stage.cloud.matcher.queue_url)
+    pier.stage.matcher.handle(batch([{"messageId": "1", "body": text}]))
+    come_back(pier.wiring.dead_letter_url)
+    pier.stage.clock.ms += redrive.HIDDEN_S * 1_000
+    somebody = client("sqs").receive_message(
+        QueueUrl=pier.wiring.dead_letter_url, VisibilityTimeout=600
+    )
+    assert len(somebody["Messages"]) == 1
+    # What it left alone counts no more as its own: what somebody has may be the job's.
+    [(_, text)] = delayed(pier.stage.cloud.matcher.queue_url)
+    pier.stage.matcher.handle(batch([{"messageId": "2", "body": text}]))
+    assert pier.job(job)["status"] == "Running"
+
+
 def delayed(queue_url: str) -> list[tuple[int, str]]:
     """Take the messages out of a queue, with the seconds by which each is delayed."""
     queue = get_backend("sqs")[ACCOUNT_ID][REGION].queues[queue_url.rpartition("/")[2]]

@@ -61,6 +61,7 @@ jobs = JobWork(
     Canceller(runs, events, bus),
     Redriver(
         QueueDirectory(settings.queues_path, settings.matcher_queue_url, clock),
+        clock,
         settings.default_env,
     ),
     Recovery(runs, events, bus, manifest, settings.schedule_group, clock),
