@@ -26,11 +26,12 @@ from tidegate.aws import client
 from tidegate.function import Function
 from tidegate.ids import Seed
 from tidegate.key import StoredKeys
-from tidegate.local.cloud import PREFIX, Cloud, FunctionWiring, MatcherWiring
+from tidegate.local.cloud import Cloud
 from tidegate.local.event_source import sqs_event
 from tidegate.local.http_front import gateway_event
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION, LambdaFunction
 from tidegate.local.schedules import ScheduleClock, at_ms
+from tidegate.local.wiring import PREFIX, FunctionWiring, MatcherWiring
 from tidegate.manifest import HANDLERS, Manifest
 from tidegate.testing.timeline import VirtualClock
 

@@ -7,7 +7,6 @@ record alone, so that any message of a run may be lost as long as one arrives, a
 from __future__ import annotations
 
 import random
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -212,15 +211,7 @@ class Engine:
         return self._leased(run, deadline_ms)
 
     def _leased(self, run: Run, deadline_ms: int) -> Run:
-        return replace(
-            run,
-            status=Status.RUNNING,
-            started_ms=run.started_ms or self.clock.now_ms(),
-            due_ms=None,
-            lease=uuid.uuid4().hex,
-            leased_ms=self.clock.now_ms(),
-            lease_until_ms=deadline_ms + LEASE_MARGIN_MS,
-        )
+        return run.leased(self.clock.now_ms(), deadline_ms + LEASE_MARGIN_MS)
 
     def _resume(self, run: Run, event: AcceptedEvent, message: Message, deadline_ms: int) -> None:
         """Go on with a run that is recorded already."""

@@ -14,6 +14,7 @@ it. A run of which that is noted is neither released nor ended otherwise.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -162,6 +163,18 @@ class Run:
         started_ms = self.leased_ms or self.started_ms or self.queued_ms
         one = Attempt.of(self.attempt, started_ms, ended_ms, failure)
         return replace(self, attempts=and_one(self.attempts, one))
+
+    def leased(self, now_ms: int, until_ms: int) -> Run:
+        """The run as the one drives it who has its lease, a new one, until that time, UTC ms."""
+        return replace(
+            self,
+            status=Status.RUNNING,
+            started_ms=self.started_ms or now_ms,
+            due_ms=None,
+            lease=uuid.uuid4().hex,
+            leased_ms=now_ms,
+            lease_until_ms=until_ms,
+        )
 
     @property
     def has_ended(self) -> bool:

@@ -25,7 +25,8 @@ from tidegate.host import PythonHost
 from tidegate.ids import Seed
 from tidegate.job_store import JobQueue, JobStore
 from tidegate.job_work import JobWork
-from tidegate.local.cloud import PREFIX, Cloud
+from tidegate.local.cloud import Cloud
+from tidegate.local.wiring import PREFIX
 from tidegate.look import LookQueue, StoredEvents
 from tidegate.manifest import Manifest
 from tidegate.matcher import Matcher

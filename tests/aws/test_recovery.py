@@ -30,7 +30,7 @@ from tidegate.bulk_job import JobMessage
 from tidegate.context import ContextSync
 from tidegate.cron import TriggerCron
 from tidegate.ids import Seed, run_id_of
-from tidegate.local import cloud
+from tidegate.local import wiring
 from tidegate.message import CronMessage, EventMessage, decode_message
 from tidegate.partition import item_key
 from tidegate.rest_call import rfc3339
@@ -104,8 +104,8 @@ class Shop:
         client("sns").unsubscribe(SubscriptionArn=old.subscription_arn)
         for url in (old.queue_url, old.dead_letter_url):
             client("sqs").delete_queue(QueueUrl=url)
-        named = cloud.queue_name
-        self.patch.setattr(cloud, "queue_name", lambda one: f"{named(one)}-renamed")
+        named = wiring.queue_name
+        self.patch.setattr(wiring, "queue_name", lambda one: f"{named(one)}-renamed")
         self.deployed = self.deployed.after(self.function, OTHER)
         assert self.deployed.worker.queue_url != old.queue_url
 

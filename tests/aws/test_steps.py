@@ -29,7 +29,7 @@ from tidegate import (
 )
 from tidegate.aws import client
 from tidegate.errors import PlatformError
-from tidegate.local.cloud import PREFIX
+from tidegate.local.wiring import PREFIX
 from tidegate.partition import item_key
 from tidegate.run import Status
 from tidegate.step import StepId, StepState

@@ -12,7 +12,8 @@ from bench.grown_stores import ENV, EVENTS, EVERY_MS, EventsOfShard, event_id
 from bench.growth import PAGES, matched, page
 from bench.scenarios import fan_out
 from tidegate.aws import client
-from tidegate.local.cloud import PREFIX, Cloud
+from tidegate.local.cloud import Cloud
+from tidegate.local.wiring import PREFIX
 from tidegate.partition import SHARDS, days_back, partition_of
 
 OLDEST_MS = 1_760_000_000_000

@@ -8,7 +8,8 @@ from bench.dynamodb_units import Units, item_bytes
 from bench.prices import dollars, http_chunks, message_chunks
 from bench.recorded_calls import Recorder
 from tidegate.aws import client, concurrently
-from tidegate.local.cloud import PREFIX, Cloud
+from tidegate.local.cloud import Cloud
+from tidegate.local.wiring import PREFIX
 
 EVENTS = f"{PREFIX}-events"
 

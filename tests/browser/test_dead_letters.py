@@ -14,7 +14,7 @@ from tests.browser.pages import Window
 from tidegate.aws import client
 from tidegate.event import AcceptedEvent, event_body
 from tidegate.ids import random_ulid
-from tidegate.local.cloud import queue_name
+from tidegate.local.wiring import queue_name
 from tidegate.message import EventMessage
 
 MOOR = "harbour-moor"

@@ -11,7 +11,7 @@ from tests.commands.test_server import eventually
 from tidegate.aws import client
 from tidegate.event import AcceptedEvent, event_body
 from tidegate.ids import random_ulid
-from tidegate.local.cloud import queue_name
+from tidegate.local.wiring import queue_name
 from tidegate.message import EventMessage
 
 GREET = "shop-greet"

@@ -32,7 +32,7 @@ from tests.e2e.serving import Served, serving, until
 from tests.openapi import check_answer, closed_document
 from tidegate.clock import SystemClock
 from tidegate.environments import Environments
-from tidegate.local.cloud import PREFIX
+from tidegate.local.wiring import PREFIX
 from tidegate.step import StepId
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "rest-api.md"

@@ -18,7 +18,7 @@ from tests.e2e import readme
 from tests.e2e.serving import Served, serving, until
 from tidegate import Client, Event, SendEventsError
 from tidegate.ids import is_ulid, ulid_ms
-from tidegate.local.cloud import queue_name
+from tidegate.local.wiring import queue_name
 
 
 @pytest.fixture(scope="module")

@@ -31,11 +31,12 @@ from tests.faults.simulation import (
 )
 from tidegate import registry
 from tidegate.function import Function
-from tidegate.local.cloud import PREFIX, Cloud, FunctionWiring, MatcherWiring
+from tidegate.local.cloud import Cloud
 from tidegate.local.event_source import EventSourceMapping
 from tidegate.local.http_front import gateway_event, http_response
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION, LambdaFunction
 from tidegate.local.schedules import ScheduleClock
+from tidegate.local.wiring import PREFIX, FunctionWiring, MatcherWiring
 from tidegate.manifest import HANDLERS, MATCHER_TIMEOUT_S, ROUTES, Manifest
 
 MATCHER = "matcher"

@@ -35,7 +35,8 @@ from tests.faults.fault import (
 from tests.faults.layer import FaultLayer
 from tests.faults.plan import InTurn
 from tidegate.aws import client, error_code, is_throttled
-from tidegate.local.cloud import PREFIX, Cloud
+from tidegate.local.cloud import Cloud
+from tidegate.local.wiring import PREFIX
 from tidegate.manifest import Manifest
 
 TABLE = f"{PREFIX}-runs"

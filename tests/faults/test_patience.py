@@ -23,7 +23,8 @@ from tests.faults.stage import MATCHER, REQUEST_TIMEOUT_S, Stage
 from tidegate.aws import client
 from tidegate.batch import until_empty
 from tidegate.errors import PlatformError
-from tidegate.local.cloud import PREFIX, Cloud
+from tidegate.local.cloud import Cloud
+from tidegate.local.wiring import PREFIX
 from tidegate.manifest import MATCHER_TIMEOUT_S
 from tidegate_cdk import handler_lambda
 

@@ -20,7 +20,7 @@ from tidegate.event import PROBE
 from tidegate.function import Function, make_function
 from tidegate.ids import Seed
 from tidegate.key import StoredKeys
-from tidegate.local.cloud import PREFIX
+from tidegate.local.wiring import PREFIX
 from tidegate.step import StepId
 
 URL = "http://stage.example"

@@ -12,7 +12,7 @@ from tests.faults.senders import Sent
 from tests.faults.shop import ASKED, STARTED, Ledger
 from tests.faults.stage import Stage
 from tidegate.aws import client
-from tidegate.local.cloud import PREFIX
+from tidegate.local.wiring import PREFIX
 
 Item = dict[str, Any]
 

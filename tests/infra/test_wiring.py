@@ -13,7 +13,7 @@ from template_resources import properties
 from tests.e2e.serving import serving
 from tidegate.aws import client
 from tidegate.local import server as dev_server
-from tidegate.local.cloud import PREFIX, queue_name
+from tidegate.local.wiring import PREFIX, queue_name
 from tidegate.manifest import HANDLERS, Manifest
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tidegate.aws import client
-from tidegate.local.cloud import PREFIX, queue_name
+from tidegate.local.wiring import PREFIX, queue_name
 from tidegate.manifest import BATCH_SIZE, MAX_CONCURRENCY, TABLES, Manifest
 from tidegate.settings import Settings
 

@@ -13,8 +13,9 @@ from moto.sqs.models import Message
 from tests.local.conftest import arn_of
 from tidegate.aws import client
 from tidegate.local import moto_memory
-from tidegate.local.cloud import BUCKET, PREFIX
+from tidegate.local.cloud import BUCKET
 from tidegate.local.sqs_speed import MOST_DELETED
+from tidegate.local.wiring import PREFIX
 
 A_BATCH = 10
 TEXT = "of test_moto_memory ".ljust(2_000, "x")

@@ -8,8 +8,8 @@ import pytest
 from tests.clock import FakeClock
 from tests.local.conftest import arn_of
 from tidegate.aws import client
-from tidegate.local.cloud import PREFIX
 from tidegate.local.schedules import ScheduleClock, at_ms, next_ms
+from tidegate.local.wiring import PREFIX
 
 
 @pytest.fixture

@@ -7,12 +7,9 @@ behave alike; `FunctionWiring` says what each function's queue must look like.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,25 +29,19 @@ from tidegate.local import (
 from tidegate.local.environment import environment
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
 from tidegate.local.queue_parameters import write_queue_parameters
-from tidegate.manifest import (
-    BATCH_SIZE,
-    MATCHER_FILTER,
-    MATCHER_MAX_RECEIVES,
-    MATCHER_VISIBILITY_TIMEOUT_S,
-    MAX_CONCURRENCY,
-    TABLES,
-    TTL_ATTRIBUTE,
-    FunctionManifest,
-    Manifest,
-    Table,
+from tidegate.local.wiring import (
+    PREFIX,
+    FunctionWiring,
+    create_topic,
+    wire_function,
+    wire_matcher,
 )
+from tidegate.manifest import TABLES, TTL_ATTRIBUTE, Manifest, Table
 from tidegate.message import CronMessage
 from tidegate.queue_directory import MATCHER
 from tidegate.settings import Settings
 
-PREFIX = "tidegate"
 BUCKET = f"{PREFIX}-payloads"
-RETENTION_S = 14 * 86_400
 
 _SERVICES: tuple[Any, ...] = ("dynamodb", "s3", "scheduler", "sns", "sqs", "ssm")
 
@@ -77,47 +68,6 @@ def _endpoint(dynamodb_url: str) -> dict[str, str | None]:
         "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url,
         "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
     }
-
-
-@dataclass(frozen=True)
-class FunctionWiring:
-    """How a function hangs on the topic.
-
-    Attributes:
-        function: the function as it is deployed.
-        queue_url, queue_arn: its queue; visibility timeout and receives as the manifest says.
-        dead_letter_url, dead_letter_arn: where messages go that were received too often.
-        subscription_arn: the queue's raw, filtered subscription to the topic.
-        batch_size: the most messages of one invocation.
-        max_concurrency: the most invocations at once.
-    """
-
-    function: FunctionManifest
-    queue_url: str
-    queue_arn: str
-    dead_letter_url: str
-    dead_letter_arn: str
-    subscription_arn: str
-    batch_size: int = BATCH_SIZE
-    max_concurrency: int = MAX_CONCURRENCY
-
-
-@dataclass(frozen=True)
-class MatcherWiring:
-    """How the matcher hangs on the topic.
-
-    Attributes:
-        queue_url, queue_arn: its queue.
-        dead_letter_url: where messages go that were received too often.
-        batch_size: the most messages of one invocation.
-        max_concurrency: the most invocations at once.
-    """
-
-    queue_url: str
-    queue_arn: str
-    dead_letter_url: str
-    batch_size: int = BATCH_SIZE
-    max_concurrency: int = MAX_CONCURRENCY
 
 
 class Cloud:
@@ -169,8 +119,8 @@ class Cloud:
             _create_table(table)
             if self._dynamodb_url is not None:
                 self._undo.callback(_delete_table, table)
-        self.topic_arns: tuple[str, ...] = (_create_topic(0),)
-        self.matcher = _wire_matcher(self.topic_arns[0])
+        self.topic_arns: tuple[str, ...] = (create_topic(0),)
+        self.matcher = wire_matcher(self.topic_arns[0])
         client("s3").create_bucket(Bucket=BUCKET)
         client("scheduler").create_schedule_group(Name=PREFIX)
 
@@ -191,11 +141,12 @@ class Cloud:
             if manifest.deployed_function(function_id) is None:
                 client("sns").unsubscribe(SubscriptionArn=before.subscription_arn)
                 del self.wiring[function_id]
-        self.topic_arns = tuple(_create_topic(shard) for shard in range(manifest.shards))
+        self.topic_arns = tuple(create_topic(shard) for shard in range(manifest.shards))
         for function in manifest.deployed:
             wired = self.wiring.get(function.id)
             if wired is None or wired.function != function:
-                self.wiring[function.id] = self._wire(function)
+                topic_arn = self.topic_arns[function.shard]
+                self.wiring[function.id] = wire_function(topic_arn, function)
                 # Only now: what comes twice starts one run, what comes to no queue starts none.
                 if wired is not None and wired.function.shard != function.shard:
                     client("sns").unsubscribe(SubscriptionArn=wired.subscription_arn)
@@ -260,23 +211,6 @@ class Cloud:
             **values,
         )
 
-    def _wire(self, function: FunctionManifest) -> FunctionWiring:
-        name = queue_name(function.id)
-        dead_letter_url, dead_letter_arn = _dead_letters(name)
-        queue_url, queue_arn = _redriven_queue(
-            name, function.visibility_timeout_s, function.max_receive_count, dead_letter_arn
-        )
-        return FunctionWiring(
-            function=function,
-            queue_url=queue_url,
-            queue_arn=queue_arn,
-            dead_letter_url=dead_letter_url,
-            dead_letter_arn=dead_letter_arn,
-            subscription_arn=_subscribe(
-                self.topic_arns[function.shard], queue_arn, function.filter_policy
-            ),
-        )
-
     def _schedule_crons(self) -> None:
         """Let there be a schedule for each expression of the functions' crons, and no others."""
         scheduler = client("scheduler")
@@ -322,79 +256,6 @@ def _cron_schedules(wiring: FunctionWiring) -> Iterator[dict[str, Any]]:
                     "DeadLetterConfig": {"Arn": wiring.dead_letter_arn},
                 },
             }
-
-
-# No function's queue has this name: their ids have a `-` in them.
-_MATCHER = f"{PREFIX}-matcher"
-
-
-def queue_name(function_id: str) -> str:
-    """A name that SQS takes: at most 80 of letters, digits, `-` and `_`, with room for `-dead`."""
-    if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", function_id):
-        return f"{PREFIX}-{function_id}"
-    digest = hashlib.sha256(function_id.encode()).hexdigest()[:12]
-    return f"{PREFIX}-{re.sub(r'[^A-Za-z0-9_-]', '-', function_id)[:47]}-{digest}"
-
-
-def _create_topic(shard: int) -> str:
-    """The ARN of a shard's topic, which may be there already."""
-    name = f"{PREFIX}-{shard}" if shard else PREFIX
-    return client("sns").create_topic(Name=name)["TopicArn"]
-
-
-def _wire_matcher(topic_arn: str) -> MatcherWiring:
-    dead_letter_url, dead_letter_arn = _dead_letters(_MATCHER)
-    queue_url, queue_arn = _redriven_queue(
-        _MATCHER, MATCHER_VISIBILITY_TIMEOUT_S, MATCHER_MAX_RECEIVES, dead_letter_arn
-    )
-    _subscribe(topic_arn, queue_arn, MATCHER_FILTER)
-    return MatcherWiring(queue_url, queue_arn, dead_letter_url)
-
-
-def _dead_letters(name: str) -> tuple[str, str]:
-    return _queue(f"{name}-dead", {"MessageRetentionPeriod": str(RETENTION_S)})
-
-
-def _redriven_queue(
-    name: str, visibility_timeout_s: int, max_receives: int, dead_letter_arn: str
-) -> tuple[str, str]:
-    redrive = {"deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": max_receives}
-    return _queue(
-        name,
-        {
-            "MessageRetentionPeriod": str(RETENTION_S),
-            "VisibilityTimeout": str(visibility_timeout_s),
-            "RedrivePolicy": json.dumps(redrive),
-        },
-    )
-
-
-def _queue(name: str, attributes: dict[str, str]) -> tuple[str, str]:
-    """The queue's URL and ARN; made if it is not there, changed if its attributes differ."""
-    sqs = client("sqs")
-    try:
-        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)  # type: ignore[arg-type]
-    except sqs.exceptions.QueueDoesNotExist:
-        url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]  # type: ignore[arg-type]
-    return url, f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}"
-
-
-def _subscribe(topic_arn: str, queue_arn: str, filter_policy: dict[str, list[Any]]) -> str:
-    """The ARN of the queue's subscription, with that filter."""
-    policy = json.dumps(filter_policy)
-    arn = client("sns").subscribe(
-        TopicArn=topic_arn,
-        Protocol="sqs",
-        Endpoint=queue_arn,
-        Attributes={"RawMessageDelivery": "true", "FilterPolicy": policy},
-        ReturnSubscriptionArn=True,
-    )["SubscriptionArn"]
-    # Subscribing again gives the subscription that is there, with the filter it had.
-    client("sns").set_subscription_attributes(
-        SubscriptionArn=arn, AttributeName="FilterPolicy", AttributeValue=policy
-    )
-    return arn
 
 
 def _create_table(table: Table) -> None:

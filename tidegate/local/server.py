@@ -17,7 +17,7 @@ from tidegate.clock import Clock, SystemClock
 from tidegate.errors import ConfigurationError
 from tidegate.function import Function
 from tidegate.local.app_modules import AppModules, LoadError
-from tidegate.local.cloud import BUCKET, PREFIX, Cloud, FunctionWiring, MatcherWiring
+from tidegate.local.cloud import BUCKET, Cloud
 from tidegate.local.environment import environment
 from tidegate.local.event_source import EventSourceMapping
 from tidegate.local.history import KEPT_EVENTS, History
@@ -25,6 +25,7 @@ from tidegate.local.http_front import HttpFront
 from tidegate.local.lambda_function import LambdaFunction
 from tidegate.local.reload import Watcher
 from tidegate.local.schedules import ScheduleClock
+from tidegate.local.wiring import PREFIX, FunctionWiring, MatcherWiring
 from tidegate.manifest import HANDLERS, ROUTES, Manifest
 
 logger = logging.getLogger("tidegate.local")
