@@ -8,13 +8,14 @@ have ended what was noted is compared with what was acknowledged, and the REST A
 newest events' runs.
 
 The dev server keeps the last events and what they started (`tidegate dev --keep`), so memory grows
-at first. It is flat when it does not grow any more once that much is stored.
+at first: the time begins when some times that much has been sent.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import math
 import tempfile
 import threading
 import time
@@ -49,7 +50,9 @@ class Load:
 
     Attributes:
         senders: how many send at once.
-        seconds: for how long.
+        warm_up: how many events have been acknowledged when the time begins.
+        warm_up_s: when it begins at the latest, in seconds.
+        seconds: for how long they send from then on.
         most_requests: and no more than this, all senders together.
         most_waiting: they wait while more runs than this are to be done.
         keep: how many events the dev server keeps.
@@ -57,6 +60,8 @@ class Load:
     """
 
     senders: int = 50
+    warm_up: int = 6_000
+    warm_up_s: float = 240.0
     seconds: float = 60.0
     most_requests: int = 200_000
     most_waiting: int = 2_000
@@ -73,9 +78,10 @@ class Outcome:
         requests: requests, repeated ones too.
         acknowledged: by the events' numbers, the internal ids that the answers gave.
         errors: what went wrong, in words.
-        took_s: from the first request to the last answer.
-        drained_s: from then to the end of the last run.
-        memory: the process's memory in bytes, by seconds since the beginning, while events came.
+        warmed_up: how many events were acknowledged when the time began.
+        took_s: from then to the last answer.
+        drained_s: from there to the end of the last run.
+        memory: the process's memory in bytes, by seconds since the time began, while events came.
         noted: how often each function has noted each event.
         unfinished: of the events that were looked up, those with runs that did not complete.
     """
@@ -84,6 +90,7 @@ class Outcome:
     requests: int = 0
     acknowledged: dict[int, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    warmed_up: int = 0
     took_s: float = 0.0
     drained_s: float = 0.0
     memory: list[tuple[float, int]] = field(default_factory=list)
@@ -108,7 +115,8 @@ def counts_of(load: Load, outcome: Outcome) -> Iterator[Figure]:
     yield Figure(f"{what}: requests", outcome.requests, "requests")
     yield Figure(f"{what}: events sent", outcome.sent, "events")
     yield Figure(f"{what}: events acknowledged", len(outcome.acknowledged), "events")
-    yield Figure(f"{what}: events a second", len(outcome.acknowledged) / outcome.took_s, "events/s")
+    in_time = len(outcome.acknowledged) - outcome.warmed_up
+    yield Figure(f"{what}: events a second", in_time / outcome.took_s, "events/s")
     yield Figure(f"{what}: until the last run has ended", outcome.drained_s, "s")
     yield Figure(f"{what}: errors", len(outcome.errors), "errors", 0)
     yield Figure(f"{what}: runs lost", runs.count(0), "runs", 0)
@@ -122,11 +130,10 @@ def counts_of(load: Load, outcome: Outcome) -> Iterator[Figure]:
 def memory_of(load: Load, outcome: Outcome) -> Iterator[Figure]:
     """What memory the dev server had meanwhile."""
     what = _name(load)
-    second_half = [(at, size) for at, size in outcome.memory if at >= load.seconds / 2]
-    yield Figure(f"{what}: memory at half time", second_half[0][1] / _MB, "MB")
-    yield Figure(f"{what}: memory at the end", second_half[-1][1] / _MB, "MB")
-    growth = growth_percent(second_half)
-    yield Figure(f"{what}: memory's growth in the second half", growth, "%", GOAL_GROWTH)
+    yield Figure(f"{what}: memory at the beginning", outcome.memory[0][1] / _MB, "MB")
+    yield Figure(f"{what}: memory at the end", outcome.memory[-1][1] / _MB, "MB")
+    growth = growth_percent(outcome.memory)
+    yield Figure(f"{what}: memory's growth meanwhile", growth, "%", GOAL_GROWTH)
 
 
 def _name(load: Load) -> str:
@@ -168,17 +175,19 @@ def run_load(load: Load) -> Outcome:
 
 
 class _Progress:
-    """How many runs are still to be done."""
+    """How many events were acknowledged, and how many runs are still to be done."""
 
     def __init__(self, record: IO[bytes], runs_of_an_event: int) -> None:
         self._record = record
         self._runs_of_an_event = runs_of_an_event
         self._lock = threading.Lock()
         self._to_do = 0
+        self.acknowledged = 0
 
     def expect(self, events: int) -> None:
         """Some more events were acknowledged."""
         with self._lock:
+            self.acknowledged += events
             self._to_do += events * self._runs_of_an_event
 
     def wait(self, most: int, patience_s: float) -> None:
@@ -196,25 +205,28 @@ class _Progress:
 class _Sender:
     """One of those who send: over a connection of its own, until the time is over."""
 
-    def __init__(
-        self, dev: DevProcess, load: Load, progress: _Progress, number: int, end: float
-    ) -> None:
+    def __init__(self, dev: DevProcess, load: Load, progress: _Progress, number: int) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(dev.url).netloc, timeout=_TIMEOUT_S)
         self._load = load
         self._progress = progress
         self._number = number
-        self._end = end
         self.outcome = Outcome()
 
-    def send(self) -> Outcome:
-        """Send until the end; what came of it."""
+    def send(self, end: float, most_events: float = math.inf) -> None:
+        """Send until then, or until so many events have been acknowledged, whoever sent them."""
         most = self._load.most_requests // self._load.senders
-        while time.monotonic() < self._end and self.outcome.requests < most:
+        while (
+            time.monotonic() < end
+            and self._progress.acknowledged < most_events
+            and self.outcome.requests < most
+        ):
             kind = self.outcome.requests + self._number
             self._send(self._events(A_BATCH if kind % 2 else 1, with_ids=bool(kind // 2 % 2)))
-            self._progress.wait(self._load.most_waiting, self._end - time.monotonic())
+            self._progress.wait(self._load.most_waiting, end - time.monotonic())
+
+    def close(self) -> None:
+        """Close the connection."""
         self._connection.close()
-        return self.outcome
 
     def _events(self, count: int, *, with_ids: bool) -> list[dict[str, Any]]:
         # Each sender has numbers of its own.
@@ -258,17 +270,21 @@ class _Sender:
 
 
 def _send_all(dev: DevProcess, load: Load, progress: _Progress, outcome: Outcome) -> None:
-    began = time.monotonic()
-    end = began + load.seconds
-    senders = [_Sender(dev, load, progress, number, end) for number in range(load.senders)]
+    senders = [_Sender(dev, load, progress, number) for number in range(load.senders)]
     is_over = threading.Event()
     with ThreadPoolExecutor(load.senders + 1) as threads:
+        latest = time.monotonic() + load.warm_up_s
+        list(threads.map(lambda sender: sender.send(latest, load.warm_up), senders))
+        outcome.warmed_up = progress.acknowledged
+        began = time.monotonic()
         watching = threads.submit(_watch, dev, is_over)
-        parts = list(threads.map(_Sender.send, senders))
+        list(threads.map(lambda sender: sender.send(began + load.seconds), senders))
         outcome.took_s = time.monotonic() - began
         is_over.set()
         outcome.memory = watching.result()
-    for part in parts:
+    for sender in senders:
+        sender.close()
+        part = sender.outcome
         outcome.sent += part.sent
         outcome.requests += part.requests
         outcome.errors += part.errors
