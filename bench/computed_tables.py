@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from botocore.awsrequest import AWSResponse
 
 from bench.dynamodb_units import item_bytes
-from tidegate.aws import client, use_clients
+from tidegate.aws import client, forget_clients
 
 # What a query goes through before it gives back what it has.
 _PAGE_BYTES = 1024 * 1024
@@ -75,12 +75,12 @@ class ComputedTables:
     @contextmanager
     def serving(self) -> Iterator[ComputedTables]:
         """While this runs, `tidegate.aws`'s client of DynamoDB calls here."""
-        use_clients({})
+        forget_clients()
         client("dynamodb").meta.events.register("before-send.dynamodb", self._answer)
         try:
             yield self
         finally:
-            use_clients({})
+            forget_clients()
 
     def _answer(self, request: Any, **_: Any) -> Any:
         # Calls come from several threads.

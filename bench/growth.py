@@ -37,7 +37,7 @@ from bench.handlers import checked, request_of, run_new
 from bench.scenarios import fan_out, no_steps
 from bench.scenarios import function as scenario
 from tidegate import Client, ContextSync, TriggerEvent
-from tidegate.aws import use_clients
+from tidegate.aws import forget_clients
 from tidegate.event import AcceptedEvent, event_body
 from tidegate.function import Function
 from tidegate.ids import random_ulid
@@ -249,9 +249,9 @@ def page(behind: int | None, event_name: str | None) -> tuple[ComputedTables, in
 @contextlib.contextmanager
 def _stub() -> Iterator[None]:
     with aws_stub() as variables, environment(variables):
-        use_clients({})
+        forget_clients()
         yield
-    use_clients({})
+    forget_clients()
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from bench.cold_start import stage_environment
 from bench.figure import Figure
 from tidegate import Client, ContextSync, TriggerEvent
 from tidegate.aws import client as tidegate_client
-from tidegate.aws import use_clients
+from tidegate.aws import forget_clients
 from tidegate.event import AcceptedEvent, event_body
 from tidegate.function import Function
 from tidegate.ids import random_ulid
@@ -141,10 +141,10 @@ def _loaded() -> Iterator[Callable[[str, Function], Handler]]:
 
     # What handlers log costs them time, too, but is not for the console.
     with aws_stub() as variables, environment(variables), open(os.devnull, "w") as nowhere:
-        use_clients({})
+        forget_clients()
         with contextlib.redirect_stdout(nowhere), _on_one_core():
             yield load
-    use_clients({})
+    forget_clients()
 
 
 @contextlib.contextmanager

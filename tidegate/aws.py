@@ -131,16 +131,10 @@ def _service_data() -> ServiceData:
     return ServiceData()
 
 
-def use_clients(clients: dict[str, Any]) -> None:
-    """Give these clients from now on, and put those into them that are still to be made.
-
-    Args:
-        clients: by service; empty when the AWS behind them was replaced.
-    """
-    global _clients
-    with _clients_lock:
-        _clients = clients
-        _session.cache_clear()
+def forget_clients() -> None:
+    """Make clients anew when they are next asked for, as when the AWS behind them was replaced."""
+    _clients.clear()
+    _session.cache_clear()
 
 
 def error_code(error: ClientError) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -263,23 +262,11 @@ def test_the_event_can_be_looked_up(stage: Stage) -> None:
     assert found.name == SCHEDULED_TIMER
 
 
-@pytest.fixture
-def published(stage: Stage) -> Iterator[list[Any]]:
-    """The calls that publish to the topic."""
-    calls: list[Any] = []
-
-    def note(**call: Any) -> None:
-        calls.append(call)
-
-    events = client("sns").meta.events
-    events.register("before-call.sns.PublishBatch", note)
-    yield calls
-    events.unregister("before-call.sns.PublishBatch", note)
-
-
-def test_the_event_is_published_only_if_somebody_listens(
-    stage: Stage, published: list[Any]
-) -> None:
+def test_the_event_is_published_only_if_somebody_listens(stage: Stage) -> None:
+    published: list[Any] = []
+    client("sns").meta.events.register(
+        "before-call.sns.PublishBatch", lambda **call: published.append(call)
+    )
     nightly = Nightly(stage)
     nightly.handle(nightly.tick())
     assert published == []
@@ -309,13 +296,17 @@ def test_a_function_that_listens_to_ticks_runs_once_for_its_own(stage: Stage) ->
 
 
 def test_a_run_with_steps_goes_on_and_its_tick_is_published_once(
-    stage: Stage, published: list[Any], monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sleepy(ctx: ContextSync) -> str:
         at = ctx.step.run("at", lambda: str(ctx.event.data["scheduledAt"]))
         ctx.step.sleep("pause", timedelta(minutes=5))
         return at
 
+    published: list[Any] = []
+    client("sns").meta.events.register(
+        "before-call.sns.PublishBatch", lambda **call: published.append(call)
+    )
     listener = function_of(
         lambda ctx: None, fn_id="listener", trigger=TriggerEvent(event=SCHEDULED_TIMER)
     )

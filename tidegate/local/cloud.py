@@ -6,10 +6,9 @@ behave alike; `FunctionWiring` says what each function's queue must look like.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +16,7 @@ from typing import Any
 
 from moto import mock_aws
 
-from tidegate.aws import client, use_clients
+from tidegate.aws import client, forget_clients
 from tidegate.local import (
     dynamodb_speed,
     moto_gaps,
@@ -107,11 +106,13 @@ class Cloud:
         if self._dynamodb_url is not None:
             self._undo.enter_context(environment(_endpoint(self._dynamodb_url)))
         self._undo.enter_context(mock_aws())
-        # Those of another AWS are of no use in this one.
-        use_clients({} if self._dynamodb_url is not None else _moto_clients())
-        self._undo.callback(use_clients, {})
-        if self._dynamodb_url is not None:
-            _make_quick(service for service in _SERVICES if service != "dynamodb")
+        # `tidegate.aws` keeps its clients; those of another AWS are of no use in this one.
+        forget_clients()
+        self._undo.callback(forget_clients)
+        for service in _SERVICES:
+            if service != "dynamodb" or self._dynamodb_url is None:
+                moto_speed.leave_unsigned(client(service))
+                moto_shortcut.install(client(service))
         folder = self._undo.enter_context(TemporaryDirectory(prefix="tidegate-"))
         self.manifest_path = Path(folder) / "manifest.json"
         for table in TABLES:
@@ -226,23 +227,6 @@ class Cloud:
             scheduler.delete_schedule(GroupName=PREFIX, Name=name)
         for name in wanted.keys() - there:
             scheduler.create_schedule(**wanted[name])
-
-
-@functools.cache
-def _moto_clients() -> dict[str, Any]:
-    """The clients of moto, which is the same whenever it is started: they take longer to make than
-    a stage."""
-    clients: dict[str, Any] = {}
-    use_clients(clients)
-    _make_quick(_SERVICES)
-    return clients
-
-
-def _make_quick(services: Iterable[Any]) -> None:
-    """Make the clients of services that moto has, and have them take short ways."""
-    for service in services:
-        moto_speed.leave_unsigned(client(service))
-        moto_shortcut.install(client(service))
 
 
 _QUEUES_PATH = f"/{PREFIX}/queues"
