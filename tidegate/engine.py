@@ -29,7 +29,7 @@ from tidegate.manifest import Manifest
 from tidegate.message import CronMessage, EventMessage, Message
 from tidegate.observer import NOBODY, Observer
 from tidegate.run import Failure, Run, Status
-from tidegate.step import StepRecord
+from tidegate.step import StepRecord, any_met
 from tidegate.stores import Dedup, Queue, Runs
 from tidegate.tracing import came_from
 from tidegate.waiting import RunWaits, Waiting
@@ -227,8 +227,11 @@ class Engine:
             return
         # The worker that recorded it may have died before it listened.
         listens = not run.lease and run.status != Status.SCHEDULED
-        is_to_wait = run.backs_off or not message.wakes
-        if run.due_ms is not None and run.due_ms > now_ms and is_to_wait:
+        woken = message.wakes
+        if run.due_ms is not None and run.due_ms > now_ms and not run.backs_off:
+            # What was to wake it may have been lost with its queue, which is known of nobody.
+            woken = woken or (message.resumes and any_met(self.steps.load(run), run.counted_ms))
+        if run.due_ms is not None and run.due_ms > now_ms and (run.backs_off or not woken):
             if run.due_ms - now_ms >= _SHORT_WAIT_MS:
                 if not listens:
                     self._listening.begin_unleased(run, event, deadline_ms, is_repeated=True)
@@ -247,7 +250,7 @@ class Engine:
             self.observer.run_started(mine, event)
         elif run.lease:
             self.observer.retried()
-        if message.wakes and run.due_ms is not None:
+        if woken and run.due_ms is not None:
             self.delivery.forget(run.due_ms, run.id)
         if not listens:
             self._listening.begin(mine, event, is_repeated=True)

@@ -53,11 +53,10 @@ class EventReplayer:
         """The newest events of a time whose names the job's function is triggered by.
 
         Raises:
+            DeadLetterError: the function is not registered any more.
             PlatformError: DynamoDB did not answer.
         """
-        function = self.manifest.function(job.function_id)
-        if function is None:
-            return Page([], None)
+        function = self._function(job)
         only = job.event_name
         triggers = [one for one in function.triggers if only is None or one.matches(only)]
         if not triggers:

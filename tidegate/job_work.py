@@ -129,6 +129,9 @@ class JobWork:
         if span is None:
             return Progress(AT_END)
         if job.kind == JobKind.EVENT_REPLAY:
+            if self.rerunner.manifest.function(job.function_id) is None:
+                gone = f"function {job.function_id!r} is not registered any more"
+                return Progress(AT_END, note=gone)
             page = self._replayer.page(job, span, limit)
         else:
             page = newest_items(self.runs.table, job.env, span, PAGE, _concerned(job))
@@ -165,7 +168,8 @@ class JobWork:
     def _rerun(self, job: BulkJob, run: Run) -> None:
         # The same at every repetition, and with a time that the job does not come to.
         rerun_id = derived_ulid(job.created_ms, "replay", job.env, job.id, run.id)
-        self.rerunner.rerun(run, Rerun(rerun_id, run.id, job.id))
+        # A job may take long, and waiting for it is not waiting to start.
+        self.rerunner.rerun(run, Rerun(rerun_id, run.id, job.id, sent_ms=self.clock.now_ms()))
 
     def _cancel(self, job: BulkJob, run: Run) -> str | None:
         reason = _reason(job)

@@ -24,12 +24,12 @@ from tidegate.errors import DeadLetterError
 from tidegate.event import AcceptedEvent
 from tidegate.event_replay import names_of
 from tidegate.event_store import EventStore
-from tidegate.ids import run_id_of
+from tidegate.ids import run_id_of, ulid_ms
 from tidegate.invocation import INVOKED, Invocation
 from tidegate.listing import Filter, Page, Span, newest_items
 from tidegate.manifest import FunctionManifest, Manifest, TriggerManifest
 from tidegate.message import EventMessage, Message, decode_message
-from tidegate.run import Run
+from tidegate.run import Rerun, Run
 from tidegate.run_message import stored_message
 from tidegate.run_store import RunStore
 from tidegate.schedule import scheduled_text
@@ -150,12 +150,18 @@ class Recovery:
     def _start(self, job: BulkJob, item: _Item) -> _Outcome:
         """Send an event to the function, unless it has a run there or is not to have one."""
         event_id = item["sk"]["S"]
-        if self.runs.get(job.env, run_id_of(job.env, job.function_id, event_id)) is not None:
+        first = self.runs.get(job.env, run_id_of(job.env, job.function_id, event_id))
+        lost = [] if first is None else self._lost_reruns(first)
+        if first is not None and not lost:
             return False, None
         try:
             event = self.events.event_of(job.env, item)
         except DeadLetterError as error:
             return True, f"event {event_id}: {error}"
+        if first is not None:
+            for rerun in lost:
+                self.bus.send_to(job.function_id, EventMessage.of(event, rerun))
+            return True, None
         function = self.manifest.deployed_function(job.function_id)
         if function is None or not self._is_wanted(function, event):
             return False, None
@@ -167,6 +173,18 @@ class Recovery:
             )
         self.bus.send_to(job.function_id, EventMessage.of(event))
         return True, None
+
+    def _lost_reruns(self, first: Run) -> list[Rerun]:
+        """The reruns of an event that were asked for, and that no worker has begun.
+
+        Which of the event's runs each was to repeat is not noted, so they go by the first one.
+        """
+        now_ms = self.clock.now_ms()
+        # The record of an older one may have expired.
+        oldest_ms = now_ms - self.runs.retention_s * 1000
+        recent = [run_id for run_id in first.reruns if ulid_ms(run_id) > oldest_ms]
+        lost = [run_id for run_id in recent if self.runs.get(first.env, run_id) is None]
+        return [Rerun(run_id, first.id, sent_ms=now_ms) for run_id in lost]
 
     def _is_wanted(self, function: FunctionManifest, event: AcceptedEvent) -> bool:
         """Whether an event starts the function, as the worker tells, who has the last word."""

@@ -152,7 +152,7 @@ class DeadLetterEndpoints:
     def _objects(
         self, call: Call, function_id: str, letters: Sequence[DeadLetter]
     ) -> list[DeadLetterObject]:
-        function = self.manifest.function(function_id)
+        function = self.manifest.deployed_function(function_id)
         receives = function.max_receive_count if function else MATCHER_MAX_RECEIVES
         subjects = [Subject.of(letter, function_id) for letter in letters]
         run_ids = {one.run_id for one in subjects if one and one.run_id}

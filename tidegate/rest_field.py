@@ -70,10 +70,11 @@ def some_of(description: str, options: Sequence[str], default: Sequence[str]) ->
     return Field(description, check, schema, list(default))
 
 
-def some_texts(description: str, most: int) -> Field:
-    """A list of one or more texts."""
-    check = core_schema.list_schema(core_schema.str_schema(), min_length=1, max_length=most)
-    items = {"type": "string"}
+def some_texts(description: str, most: int, longest: int) -> Field:
+    """A list of one or more texts of so many characters at the most."""
+    text = core_schema.str_schema(max_length=longest)
+    check = core_schema.list_schema(text, min_length=1, max_length=most)
+    items = {"type": "string", "maxLength": longest}
     schema = {"type": "array", "minItems": 1, "maxItems": most, "items": items}
     return Field(description, check, schema)
 

@@ -20,12 +20,15 @@ from tidegate.rest_operation import operation
 from tidegate.rest_query import PageQuery, moment
 
 MAX_CHOSEN = 100
+# SQS's ids have 36 characters.
+_LONGEST_ID = 100
 
 _REFUSALS = {404: "there is no such function"}
 
 _Function = Annotated[str, text("The function whose dead letters they are, or `matcher`")]
 _MessageIds = Annotated[
-    list[str], some_texts("The ids of the ones that are meant; all without", MAX_CHOSEN)
+    list[str],
+    some_texts("The ids of the ones that are meant; all without", MAX_CHOSEN, _LONGEST_ID),
 ]
 _From = Annotated[int, moment("The first moment of the time in which they were sent")]
 _Until = Annotated[

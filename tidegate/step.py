@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -33,6 +34,8 @@ class Op(StrEnum):
 
 
 # Steps that something outside of the run completes.
+# Whoever completes a step has another clock than the worker.
+_CLOCKS_DIFFER_MS = 5_000
 AWAITING = frozenset({Op.WAIT_FOR_EVENT, Op.INVOKE})
 
 
@@ -147,6 +150,17 @@ class StepRecord:
     def is_awaiting(self) -> bool:
         """Whether something outside of the run is to complete it."""
         return not self.is_done and self.op in AWAITING
+
+
+def any_met(records: Mapping[str, StepRecord], since_ms: int) -> bool:
+    """Whether something outside of a run has completed one of its steps since then.
+
+    Args:
+        records: its steps, by hashed id.
+        since_ms: when its worker last looked, UTC ms.
+    """
+    ends = (one.ended_ms or 0 for one in records.values() if one.is_done and one.op in AWAITING)
+    return any(end_ms >= since_ms - _CLOCKS_DIFFER_MS for end_ms in ends)
 
 
 def data_memo(output: str) -> str:

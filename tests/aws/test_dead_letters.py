@@ -17,6 +17,8 @@ from tidegate import redrive
 from tidegate.aws import client
 from tidegate.bulk_job import JobKind, JobMessage
 from tidegate.context import ContextSync
+from tidegate.dead_letters import DeadLetter, DeadLetterQueue
+from tidegate.errors import PlatformError
 from tidegate.ids import run_id_of
 from tidegate.job_store import JobStore
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
@@ -256,7 +258,7 @@ def test_a_message_that_is_not_there_is_told(pier: Pier) -> None:
     pier.die({"data": {}})
     job = pier.redrive(message_ids=["00000000-0000-0000-0000-000000000000"])
     assert (job["status"], job["found"], job["done"], job["skipped"]) == ("Completed", 1, 0, 1)
-    assert job["note"] == "1 of the messages are not in the dead-letter queue"
+    assert job["note"] == "1 of the messages are not in the dead-letter queue any more"
     assert len(pier.letters()) == 1
 
 
@@ -415,6 +417,42 @@ def test_a_redrive_does_not_wait_for_ever(pier: Pier) -> None:
     assert (job["status"], job["found"]) == ("Completed", 0)
 
 
+def test_what_one_letter_fails_of_is_no_matter_of_the_others(pier: Pier) -> None:
+    ids = pier.die(*({"data": {"n": n}} for n in range(3)))
+    delete, failures = DeadLetterQueue.delete, [PlatformError("SQS did not answer")]
+
+    def delete_at_last(queue: DeadLetterQueue, letter: DeadLetter) -> None:
+        if failures:
+            raise failures.pop()
+        delete(queue, letter)
+
+    chosen = [letter["id"] for letter in pier.letters()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DeadLetterQueue, "delete", delete_at_last)
+        job = pier.redrive(message_ids=chosen)
+    assert (job["status"], job["found"], job["done"], job["skipped"]) == ("Completed", 3, 3, 0)
+    assert "note" not in job
+    pier.work()
+    assert len(pier.calls) == len(ids)
+
+
+def test_a_redrive_ends_though_it_can_never_see_all_others_at_once(
+    pier: Pier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redrive, "_LOOKED_AT", 10)
+    pier.die(*({"data": {"n": n}} for n in range(30)), env="branch")
+    pier.die({"data": {}})
+    job = pier.start(per_second=1)
+    pages = 0
+    while found := delayed(pier.stage.cloud.matcher.queue_url):
+        pier.stage.matcher.handle(batch([{"messageId": "1", "body": found[0][1]}]))
+        come_back(pier.wiring.dead_letter_url)
+        pier.stage.clock.advance(seconds=60)
+        pages += 1
+        assert pages < 50
+    assert (pier.job(job)["status"], pier.job(job)["done"]) == ("Completed", 1)
+
+
 def test_a_stopped_redrive_moves_no_more(pier: Pier) -> None:
     pier.die({"data": {}})
     job = pier.start()
@@ -497,6 +535,7 @@ def test_they_can_be_deleted(pier: Pier) -> None:
         ({"function_id": FUNCTION, "message_ids": []}, 400, "message_ids: List should have at"),
         ({"function_id": FUNCTION, "message_ids": ["x"] * 101}, 400, "message_ids: List should"),
         ({"function_id": FUNCTION, "message_ids": [3]}, 400, "message_ids.0: Input should be a"),
+        ({"function_id": FUNCTION, "message_ids": ["x" * 101]}, 400, "message_ids.0: String sh"),
         ({"function_id": FUNCTION, "per_second": 0}, 400, "per_second: Input should be greater"),
         ({"function_id": FUNCTION, "ids": ["x"]}, 400, "unknown field 'ids'; known are function"),
         (
@@ -526,3 +565,14 @@ def test_new_functions_are_found_within_a_minute(pier: Pier) -> None:
     found = [one["function_id"] for one in pier.rest.get("/v1/dead_letter_queues").data]
     # A function that is gone keeps its queues.
     assert found == [*sorted([FUNCTION, *(one.id for one in many)]), "matcher"]
+
+
+def test_a_letter_of_a_removed_function_says_how_often_it_was_received(pier: Pier) -> None:
+    pier.die({"data": {}})
+    pier.stage.deploy(function_of(lambda ctx: None, fn_id="other"))
+    removed = pier.stage.manifest.deployed_function(FUNCTION)
+    assert removed is not None
+    with pytest.MonkeyPatch.context() as patch:
+        rest = Rest(load_handler(pier.stage, patch))
+        [letter] = rest.get(f"/v1/functions/{FUNCTION}/dead_letters").data["dead_letters"]
+    assert letter["reason"].startswith(f"received {removed.max_receive_count} times")

@@ -284,3 +284,33 @@ def test_a_replay_that_cannot_be_is_refused(
     answer = late.rest.post("/v1/event_replays", asked)
     assert (answer.status, error in answer.body["error"]) == (status, True), answer.body
     assert late.rest.get("/v1/event_replays").data == []
+
+
+def test_waiting_for_ones_turn_in_a_replay_is_not_waiting_to_start(
+    history: Callable[..., History],
+) -> None:
+    late = history(timeouts=Timeouts(start=timedelta(seconds=10)))
+    for n in range(15):
+        late.deployed.handle(late.deployed.send(data={"n": n}))
+    late.stage.clock.advance(seconds=1)
+    late.seen.clear()
+    job = late.replay(per_second=1)
+    while texts := bodies(late.stage.cloud.matcher.queue_url):
+        for text in texts:
+            late.stage.jobs.work(JobMessage.decode(text).job)
+        for message in late.stage.messages(late.deployed.function):
+            late.deployed.handle(message)
+        late.stage.clock.advance(seconds=1)
+    assert late.job(job)["done"] == 15
+    assert late.numbers == list(range(15))
+
+
+def test_a_replay_says_that_its_function_is_gone(history: Callable[..., History]) -> None:
+    late = history()
+    late.send(1, 2, 3)
+    job = late.replay()
+    late.stage.deploy(function_of(lambda ctx: None, fn_id="other"))
+    late.settle()
+    now = late.job(job)
+    assert (now["status"], now["found"]) == ("Completed", 0)
+    assert now["note"] == "function 'test-late' is not registered any more"

@@ -632,3 +632,51 @@ def test_a_recovery_that_cannot_be_is_refused(
     answer = shop.rest.post("/v1/recoveries", body)
     assert (answer.status, answer.body["error"][: len(text)]) == (status, text)
     assert bodies(stage.cloud.matcher.queue_url) == []
+
+
+# --- what was lost on its way into the queue ------------------------------------------------------
+
+
+def test_what_was_to_wake_a_run_and_was_lost_is_made_up_for(shop: Shop) -> None:
+    message = shop.begin("waits")
+    shop.stage.send({"name": "app/b"})
+    match(shop.stage)
+    shop.lose_queue()
+    shop.stage.clock.advance(hours=1)
+    shop.recover()
+    shop.handle_what_came()
+    settle(shop.stage, shop.deployed)
+    assert shop.deployed.run_of(message).status == Status.COMPLETED
+
+
+def test_a_run_that_nothing_has_come_for_goes_on_waiting(shop: Shop) -> None:
+    message = shop.begin("waits")
+    shop.lose_queue()
+    shop.stage.clock.advance(hours=1)
+    calls = shop.calls
+    shop.recover()
+    shop.handle_what_came()
+    assert shop.deployed.run_of(message).status == Status.RUNNING
+    assert shop.calls == calls, "its function was called for nothing"
+
+
+def _recovered(shop: Shop) -> Any:
+    job = shop.recover()
+    shop.handle_what_came()
+    settle(shop.stage, shop.deployed)
+    return job
+
+
+def test_a_rerun_that_was_lost_is_made_up_for_once(shop: Shop) -> None:
+    message = shop.begin()
+    first = shop.deployed.run_of(message)
+    shop.stage.clock.advance(seconds=1)
+    asked = shop.rest.post(f"/v1/runs/{first.id}/rerun", {})
+    shop.lose_queue()
+    shop.stage.clock.advance(seconds=60)
+    assert shop.counts(_recovered(shop)) == ("Completed", 1, 1, 0)
+    again = shop.stage.runs.get(ENV, asked.data["run_id"])
+    assert again is not None
+    assert (again.status, again.original_run_id) == (Status.COMPLETED, first.id)
+    assert shop.counts(_recovered(shop)) == ("Completed", 0, 0, 0)
+    assert shop.calls == 2

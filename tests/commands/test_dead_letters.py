@@ -82,6 +82,14 @@ def test_one_that_is_gone_is_told(server: Server) -> None:
     assert "0 of 1 dead letters put back, 1 skipped (1 of the messages are not in" in ran.out
 
 
+def test_a_rate_of_none_is_refused(server: Server) -> None:
+    bury(server, "damaged")
+    ran = server.run("dead-letters", "redrive", GREET, "--all", "--rate", "0")
+    assert ran.code != 0
+    assert "per_second" in ran.error
+    assert server.run("dead-letters").lines[1].split() == [GREET, "1"]
+
+
 @pytest.mark.parametrize("arguments", [(), ("m-1", "--all")])
 @pytest.mark.parametrize("command", ["redrive", "delete"])
 def test_which_ones_must_be_said(

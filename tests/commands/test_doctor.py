@@ -124,6 +124,14 @@ def test_a_timeout_that_is_none_is_one_line(offline: Commands, seconds: str) -> 
         assert len(ran.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("url", ["http://10.0.0.300:8288", "http://\u2603.invalid"])
+def test_an_address_that_cannot_be_is_one_line(offline: Commands, url: str) -> None:
+    ran = offline("--url", url, "doctor")
+    assert ran.code == 1
+    assert ran.lines[0].startswith("✗ reachable")
+    assert "--url" in ran.lines[0]
+
+
 def test_a_server_that_is_not_there(offline: Commands) -> None:
     ran = offline("--url", "http://127.0.0.1:9", "doctor")
     assert ran.code == 1

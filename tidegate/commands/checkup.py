@@ -84,7 +84,7 @@ class Checkup:
         url = self.connection.event_url.rpartition("/e/")[0]
         try:
             response = httpx.get(f"{url}/health", timeout=_TIMEOUT_S)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Finding(
                 "reachable",
                 Verdict.FAILED,
@@ -108,7 +108,7 @@ class Checkup:
         try:
             described = httpx.get(url, timeout=_TIMEOUT_S).json()
             version, paths = described["info"]["version"], set(described["paths"])
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
             return Finding(
                 "api",
                 Verdict.FAILED,

@@ -91,7 +91,9 @@ def redrive(
 ) -> None:
     """Put dead letters back into their function's queue; Ctrl-C leaves the job running."""
     body = _chosen(connection, function, messages or [], everything, since, until)
-    _start(connection, "/v1/redrives", body | ({"per_second": rate} if rate else {}), detach)
+    _start(
+        connection, "/v1/redrives", body | ({} if rate is None else {"per_second": rate}), detach
+    )
 
 
 @dead_letters.command("delete")
