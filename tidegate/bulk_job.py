@@ -91,6 +91,8 @@ class BulkJob:
         done: those of them that it has started again, resumed, cancelled, moved or deleted.
         skipped: those with which that could not be done.
         note: why that was so with the last of these.
+        slice: in a message, the number of the slice that it asks for; in the record, of the newest
+            one that was asked for.
     """
 
     id: str
@@ -113,6 +115,7 @@ class BulkJob:
     done: int = 0
     skipped: int = 0
     note: str | None = None
+    slice: int = 0
 
     def encode(self) -> str:
         """JSON text of what was asked for, without the progress."""
@@ -132,6 +135,7 @@ class BulkJob:
                 "event_name": self.event_name,
                 "per_second": self.per_second,
                 "message_ids": self.message_ids,
+                "slice": self.slice,
             }
         )
 

@@ -158,6 +158,28 @@ class JobStore:
             raise unavailable("the job's progress could not be noted", error) from error
         return _job_of(answer["Attributes"])
 
+    def note_slice(self, job: BulkJob) -> None:
+        """Note that a slice of a job was asked for, the job's; then those before are done with.
+
+        Raises:
+            PlatformError: DynamoDB did not answer.
+        """
+        try:
+            client("dynamodb").update_item(
+                TableName=self.table,
+                Key=_key(job.env, job.kind, job.id),
+                UpdateExpression="SET #slice = :slice",
+                ConditionExpression="attribute_exists(pk) AND "
+                "(attribute_not_exists(#slice) OR #slice < :slice)",
+                ExpressionAttributeNames={"#slice": "slice"},
+                ExpressionAttributeValues={":slice": {"N": str(job.slice)}},
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise unavailable("the job's slice could not be noted", error) from error
+        except AWS_ERRORS as error:
+            raise unavailable("the job's slice could not be noted", error) from error
+
     def end(
         self, env: str, kind: JobKind, job_id: str, status: JobStatus, now_ms: int
     ) -> BulkJob | None:
@@ -244,4 +266,5 @@ def _job_of(item: Mapping[str, Any]) -> BulkJob:
         done=number("done"),
         skipped=number("skipped"),
         note=item["note"]["S"] if "note" in item else None,
+        slice=number("slice"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,9 @@ class JobWork:
         until_ms = self.clock.now_ms() + self.slice_ms
         most, started = job.per_second or math.inf, 0
         now: BulkJob | None = self.jobs.create(job)
+        if now is not None and now.slice > job.slice:
+            # The message came twice: going on would have two chains of slices at twice the rate.
+            return
         while now is not None and now.status == JobStatus.RUNNING:
             if now.cursor == AT_END:
                 self._complete(now)
@@ -100,7 +103,10 @@ class JobWork:
                 return
             started += page.found
             if page.pause_s or started >= most or self.clock.now_ms() >= until_ms:
-                self.queue.ask(job, max(_pause_s(job, started), page.pause_s))
+                following = replace(job, slice=job.slice + 1)
+                self.queue.ask(following, max(_pause_s(job, started), page.pause_s))
+                # Only now: until then this message is what makes the job go on.
+                self.jobs.note_slice(following)
                 return
 
     def _complete(self, job: BulkJob) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from tidegate.context import ContextSync
 from tidegate.dead_letters import DeadLetter, DeadLetterQueue
 from tidegate.errors import PlatformError
 from tidegate.ids import run_id_of
-from tidegate.job_store import JobStore
+from tidegate.job_store import JobQueue, JobStore
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
 from tidegate.message import CronMessage
 from tidegate.run import Run, Status
@@ -354,6 +355,53 @@ def test_a_redrive_meets_again_what_came_back_from_its_own_hand(pier: Pier) -> N
     [(_, text)] = delayed(pier.stage.cloud.matcher.queue_url)
     pier.stage.matcher.handle(batch([{"messageId": "2", "body": text}]))
     assert pier.job(job)["status"] == "Running"
+
+
+def test_a_rate_is_kept_to_when_a_message_comes_twice(pier: Pier) -> None:
+    pier.die(*({"data": {"n": n}} for n in range(40)))
+    pier.start(per_second=5)
+    [(_, text)] = delayed(pier.stage.cloud.matcher.queue_url)
+    moved = []
+    texts = [text, text]
+    while texts:
+        for one in texts:
+            pier.stage.matcher.handle(batch([{"messageId": "1", "body": one}]))
+        moved.append(len(bodies(pier.wiring.queue_url)))
+        texts = [one for _, one in delayed(pier.stage.cloud.matcher.queue_url)]
+    assert moved == [5] * 8 + [0]
+
+
+@pytest.mark.parametrize("at", ["asked", "noted"])
+def test_a_job_goes_on_wherever_asking_for_its_next_slice_is_cut_off(pier: Pier, at: str) -> None:
+    ids = pier.die(*({"data": {"n": n}} for n in range(6)))
+    job = pier.start(per_second=2)
+    ask = JobQueue.ask
+
+    def die(*_: Any) -> None:
+        raise ProcessDied
+
+    def ask_and_die(queue: JobQueue, *asked: Any) -> None:
+        ask(queue, *asked)
+        raise ProcessDied
+
+    handled = 0
+    while texts := [text for _, text in delayed(pier.stage.cloud.matcher.queue_url)]:
+        for text in texts:
+            message = batch([{"messageId": "1", "body": text}])
+            with pytest.MonkeyPatch.context() as patch:
+                if at == "asked":
+                    patch.setattr(JobQueue, "ask", ask_and_die)
+                else:
+                    patch.setattr(JobStore, "note_slice", die)
+                with contextlib.suppress(ProcessDied):
+                    pier.stage.matcher.handle(message)
+            pier.stage.matcher.handle(message)
+            handled += 1
+        come_back(pier.wiring.dead_letter_url)
+    assert pier.job(job)["status"] == "Completed"
+    assert handled < 20, "each cut-off begins another chain"
+    pier.work()
+    assert len(pier.calls) == len(ids)
 
 
 def delayed(queue_url: str) -> list[tuple[int, str]]:
