@@ -36,6 +36,8 @@ from tidegate.waiting import RunWaits, Waiting
 
 # What is due sooner than this is waited for: SQS delays by whole seconds.
 _SHORT_WAIT_MS = 1_000
+# What comes so long before it is due was not sent by a schedule.
+_EARLY_MS = 120_000
 # No step begins when less than this is left of the invocation: another one goes on.
 HAND_OVER_MS = 10_000
 _DIED = Failure(
@@ -227,17 +229,17 @@ class Engine:
             return
         # The worker that recorded it may have died before it listened.
         listens = not run.lease and run.status != Status.SCHEDULED
-        woken = message.wakes
-        if run.due_ms is not None and run.due_ms > now_ms and not run.backs_off:
-            # What was to wake it may have been lost with its queue, which is known of nobody.
-            woken = woken or (message.resumes and any_met(self.steps.load(run), run.counted_ms))
-        if run.due_ms is not None and run.due_ms > now_ms and (run.backs_off or not woken):
-            if run.due_ms - now_ms >= _SHORT_WAIT_MS:
+        left_ms, woken = (run.due_ms or 0) - now_ms, message.wakes
+        if left_ms >= _EARLY_MS and message.resumes and not woken:
+            # What was to wake it may have been lost with its queue, of which nobody knows.
+            woken = any_met(self.steps.load(run), run.counted_ms)
+        if left_ms > 0 and (run.backs_off or not woken):
+            if left_ms >= _SHORT_WAIT_MS:
                 if not listens:
                     self._listening.begin_unleased(run, event, deadline_ms, is_repeated=True)
                 self._deliver(run, message)
                 return
-            self.clock.sleep((run.due_ms - now_ms) / 1000)
+            self.clock.sleep(left_ms / 1000)
         if run.lease:
             log("attempt failed", run, error=str(_DIED))
         mine = self._leased(self._after_crash(run) if run.lease else run, deadline_ms)
