@@ -36,8 +36,8 @@ from tidegate.waiting import RunWaits, Waiting
 
 # What is due sooner than this is waited for: SQS delays by whole seconds.
 _SHORT_WAIT_MS = 1_000
-# What comes so long before it is due was not sent by a schedule.
-_EARLY_MS = 120_000
+# What comes so long before it is due was not sent by a schedule: those are two minutes early.
+_EARLY_MS = 300_000
 # No step begins when less than this is left of the invocation: another one goes on.
 HAND_OVER_MS = 10_000
 _DIED = Failure(
