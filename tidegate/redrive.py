@@ -142,6 +142,8 @@ class Redriver:
         missing = max(len(job.message_ids) - job.found - found, 0)
         if missing:
             note = f"{missing} of the messages are not in the dead-letter queue any more"
+        elif not hand.is_last and not job.message_ids:
+            note = "there are more letters of other environments than can be looked at together"
         return Progress(AT_END, found + missing, done, note)
 
     def _take(self, job: BulkJob, queue: DeadLetterQueue, limit: int) -> _Hand:
