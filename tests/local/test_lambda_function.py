@@ -103,6 +103,43 @@ def test_variables_are_as_before_when_the_module_is_broken(module):
     assert "LOCAL_TEST_A" not in os.environ
 
 
+def test_who_goes_through_the_variables_meanwhile_meets_no_gap(module):
+    name = module(
+        "walking",
+        "import os\n"
+        "own = os.environ.items()\n"
+        "walk = iter(own)\n"
+        "first = next(walk)\n"
+        "def handler(event, context):\n"
+        "    return dict([first, *walk])\n",
+    )
+    function = LambdaFunction("f", name, {"LOCAL_TEST_C": "1"})
+    walk = iter(os.environ.items())
+    seen = dict([next(walk)])
+    assert function.invoke({}) == {**os.environ, "LOCAL_TEST_C": "1"}
+    LambdaFunction("g", name, {"LOCAL_TEST_C": "1", "PATH": "/elsewhere"})
+    assert {**seen, **dict(walk)} == os.environ
+
+
+def test_what_a_module_sets_is_set_for_the_process(module, monkeypatch):
+    monkeypatch.setenv("LOCAL_TEST_D", "before")
+    monkeypatch.setenv("LOCAL_TEST_E", "before")
+    name = module(
+        "setting",
+        "import os\n"
+        "os.environ['LOCAL_TEST_D'] = 'after'\n"
+        "del os.environ['LOCAL_TEST_E']\n"
+        "copies = [os.environ.copy(), os.environ | {}, {} | os.environ]\n"
+        "def handler(event, context):\n"
+        "    return [(os.getenv('LOCAL_TEST_D'), len(copy)) for copy in copies]\n",
+    )
+    before = len(os.environ)
+    seen = LambdaFunction("f", name, {"LOCAL_TEST_F": "1"}).invoke({})
+    assert seen == [("after", before)] * 3
+    assert "LOCAL_TEST_E" not in os.environ
+    assert "LOCAL_TEST_F" not in os.environ
+
+
 @pytest.mark.parametrize("name", ["no_such_module", "no_such.module", "tidegate.errors"])
 def test_a_module_without_handler_is_refused(name):
     with pytest.raises(ConfigurationError, match=name):

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from tidegate.errors import ConfigurationError
-from tidegate.local.environment import environment
+from tidegate.local.environment import lambda_environment
 
 # Nothing ends a local invocation: somebody may sit at a breakpoint. Half a day is also the longest
 # that SQS hides a message.
@@ -135,7 +135,7 @@ def _execute(handler_module: str, variables: Mapping[str, str]) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ConfigurationError(f"{handler_module}: {found.origin} is no Python module")
     module = importlib.util.module_from_spec(spec)
-    with EXECUTING, environment(variables):
+    with EXECUTING, lambda_environment(variables):
         # Dataclasses and pydantic look a module up by its name while they define classes in it.
         sys.modules[name] = module
         try:
