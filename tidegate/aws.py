@@ -18,6 +18,8 @@ from tidegate.form import write_form
 from tidegate.service_data import ServiceData
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
@@ -131,9 +133,14 @@ def _service_data() -> ServiceData:
     return ServiceData()
 
 
-def forget_clients() -> None:
-    """Make clients anew when they are next asked for, as when the AWS behind them was replaced."""
+def forget_clients(but: Mapping[str, Any] | None = None) -> None:
+    """Make clients anew when they are next asked for, as when the AWS behind them was replaced.
+
+    Args:
+        but: clients to give from now on, by service.
+    """
     _clients.clear()
+    _clients.update(but or {})
     _session.cache_clear()
 
 

@@ -16,18 +16,18 @@ from typing import Any
 
 from moto import mock_aws
 
-from tidegate.aws import client, forget_clients
+from tidegate.aws import client
 from tidegate.local import (
     dynamodb_speed,
     moto_gaps,
     moto_memory,
-    moto_shortcut,
     moto_speed,
     query_speed,
     sqs_speed,
 )
 from tidegate.local.environment import environment
 from tidegate.local.lambda_function import ACCOUNT_ID, REGION
+from tidegate.local.moto_clients import moto_clients
 from tidegate.local.queue_parameters import write_queue_parameters
 from tidegate.local.wiring import (
     PREFIX,
@@ -106,13 +106,8 @@ class Cloud:
         if self._dynamodb_url is not None:
             self._undo.enter_context(environment(_endpoint(self._dynamodb_url)))
         self._undo.enter_context(mock_aws())
-        # `tidegate.aws` keeps its clients; those of another AWS are of no use in this one.
-        forget_clients()
-        self._undo.callback(forget_clients)
-        for service in _SERVICES:
-            if service != "dynamodb" or self._dynamodb_url is None:
-                moto_speed.leave_unsigned(client(service))
-                moto_shortcut.install(client(service))
+        by_moto = {*_SERVICES} - ({"dynamodb"} if self._dynamodb_url is not None else set())
+        self._undo.enter_context(moto_clients(by_moto))
         folder = self._undo.enter_context(TemporaryDirectory(prefix="tidegate-"))
         self.manifest_path = Path(folder) / "manifest.json"
         for table in TABLES:
