@@ -136,6 +136,34 @@ def test_batches_answer_and_keep_the_same(cloud, long_way, sent):
     assert sent == []
 
 
+def test_tables_are_made_the_same(cloud, long_way, sent):
+    seen = []
+    for dynamodb in (client("dynamodb"), long_way("dynamodb")):
+        name = f"table-{next(_numbers)}"
+        made = dynamodb.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )["TableDescription"]
+        timed = dynamodb.update_time_to_live(
+            TableName=name,
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
+        )
+        look = long_way("dynamodb")
+        described = look.describe_table(TableName=name)["Table"]
+        for table in (made, described):
+            assert table.pop("TableName") == name
+            assert table.pop("TableArn").endswith(f":table/{name}")
+            assert table.pop("CreationDateTime")
+            table.pop("TableId", None)
+        ttl = look.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+        seen.append((made, described, said(timed), ttl))
+        look.delete_table(TableName=name)
+    assert seen[0] == seen[1]
+    assert sent == []
+
+
 def test_messages_arrive_as_on_the_long_way(cloud, long_way, queue, sent):
     seen = []
     for ways in ((client("sns"), client("sqs")), (long_way("sns"), long_way("sqs"))):

@@ -31,10 +31,12 @@ _OPERATIONS = {
         (
             "BatchGetItem",
             "BatchWriteItem",
+            "CreateTable",
             "DeleteItem",
             "GetItem",
             "PutItem",
             "Query",
+            "UpdateTimeToLive",
             "UpdateItem",
         ),
     ),
