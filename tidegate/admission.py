@@ -69,24 +69,38 @@ class Admission:
     clock: Clock
     observer: Observer = NOBODY
 
-    def admit(self, env: str, events: Sequence[CheckedEvent], seed: Seed | None) -> list[str]:
+    def admit(
+        self,
+        env: str,
+        events: Sequence[CheckedEvent],
+        seed: Seed | None,
+        *,
+        is_limited: bool = False,
+    ) -> list[str]:
         """The internal ids of the events, in order, once all are stored and published.
 
         Args:
             env: the environment they belong to.
             events: checked events.
             seed: the sender's seed; the same seed gives the same ids.
+            is_limited: whether the sender may send events of some names only. Then an `id` of its
+                events holds back none of another name, nor the other way round.
 
         Raises:
             PlatformError: it did not succeed; repeating the call is safe.
         """
-        ids, new = self._admit(env, events, seed)
+        ids, new = self._admit(env, events, seed, is_limited=is_limited)
         self.observer.events_received(new)
         self.observer.events_duplicate(len(ids) - new)
         return ids
 
     def _admit(
-        self, env: str, events: Sequence[CheckedEvent], seed: Seed | None
+        self,
+        env: str,
+        events: Sequence[CheckedEvent],
+        seed: Seed | None,
+        *,
+        is_limited: bool = False,
     ) -> tuple[list[str], int]:
         """The internal ids of the events, and how many of these are no duplicates."""
         now_ms = self.clock.now_ms()
@@ -95,7 +109,7 @@ class Admission:
             event.accept(seed.ulid(number), env, now_ms)
             for number, event in enumerate(events, start=1)
         ]
-        claims, awaited = self._claim(accepted)
+        claims, awaited = self._claim(accepted, is_limited=is_limited)
         new = self._without_duplicates(accepted, claims)
         self._deliver(new, awaited, now_ms)
         return [_owner(event, claims) for event in accepted], len(new)
@@ -178,7 +192,9 @@ class Admission:
         matched = {e.internal_id for e in events if awaited.get((e.env, e.name)) or e.name == PROBE}
         self.bus.publish(events, matched)
 
-    def _claim(self, events: Sequence[AcceptedEvent]) -> tuple[dict[str, Claim], dict[Name, bool]]:
+    def _claim(
+        self, events: Sequence[AcceptedEvent], *, is_limited: bool
+    ) -> tuple[dict[str, Claim], dict[Name, bool]]:
         """Who owns each sender's id, and whether the names of these events are awaited.
 
         The first event of a request claims for all that have the id.
@@ -190,9 +206,20 @@ class Admission:
         claims: dict[str, Claim] = {}
 
         def claim(event: AcceptedEvent, sender_id: str) -> None:
-            claims[sender_id] = self.dedup.claim(
-                event.env, sender_id, event.internal_id, event.name, event.received_ms
+            claimed = partial(
+                self.dedup.claim,
+                event.env,
+                sender_id,
+                event.internal_id,
+                event.name,
+                event.received_ms,
+                is_limited=is_limited,
             )
+            found = claimed()
+            # Who is let send `web/*` alone must not keep `billing/paid` away by taking its id.
+            if found.event_name != event.name and (is_limited or found.is_limited):
+                found = claimed(by_name=True)
+            claims[sender_id] = found
 
         claiming = [partial(claim, event, sender_id) for sender_id, event in first.items()]
         awaited = self._ask(_names(first.values()), beside=claiming)

@@ -15,7 +15,6 @@ from tidegate.admission import Admission
 from tidegate.errors import PlatformError, RequestError
 from tidegate.event import parse_events
 from tidegate.http import Request, Response, bearer_token, request_id
-from tidegate.ids import Seed
 from tidegate.key import Key, Keys
 from tidegate.tracing import Origin, came_from, logged
 
@@ -105,9 +104,9 @@ class Ingest:
         events = parse_events(body)
         key.check_names(event.incoming.name for event in events)
         self.keys.open_environment(key, env)
-        seed = Seed.parse(request.headers.get("x-inngest-event-id-seed"))
+        seed = key.seed(request.headers.get("x-inngest-event-id-seed"))
         with came_from(Origin.of_request(request)):
-            ids = self.admission.admit(env, events, seed)
+            ids = self.admission.admit(env, events, seed, is_limited=key.is_limited)
         logger.debug("request answered", extra={"env": env, "events": len(ids)})
         return Response(200, {"ids": ids, "status": 200}, _CORS)
 

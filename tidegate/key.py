@@ -23,6 +23,7 @@ from tidegate.clock import Clock, day_of
 from tidegate.environments import MAX_ENV_LENGTH, Environment, Environments
 from tidegate.errors import ConfigurationError, RequestError
 from tidegate.event_pattern import matches
+from tidegate.ids import Seed
 from tidegate.settings import Settings
 
 logger = logging.getLogger("tidegate.key")
@@ -70,6 +71,25 @@ class Key:
             raise RequestError(401, f"this key does not open the environment {header!r}")
         check_env(header)
         return header
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it may send some events only, as a key that is public in a browser should."""
+        return bool(self.event_names)
+
+    def seed(self, header: str | None) -> Seed | None:
+        """The seed of a request's event ids.
+
+        Repeated with this key, or with one that may send the same, it gives the same ids. A key
+        that may send some events only does not choose which ids: it could overwrite others' events.
+
+        Args:
+            header: its `x-inngest-event-id-seed`.
+        """
+        seed = Seed.parse(header)
+        if seed is None or not self.is_limited:
+            return seed
+        return Seed.derived(seed.ms, "limited", seed.header, *sorted(set(self.event_names)))
 
     def check_names(self, names: Iterable[str]) -> None:
         """Raise RequestError (403) for the first event name that the key may not send."""
@@ -127,7 +147,7 @@ class StoredKeys:
     table: str
     clock: Clock
     _cache: dict[str, tuple[int, Key]] = field(default_factory=dict)
-    _environments: dict[str, int] = field(default_factory=dict)
+    _environments: dict[tuple[bool, str], int] = field(default_factory=dict)
 
     def find(self, kind: Kind, secret: str) -> Key | None:
         """The key with that secret, unless there is none or it is revoked.
@@ -155,6 +175,7 @@ class StoredKeys:
         return key if self.clock.now_ms() < until_ms else None
 
     def _stored(self, digest: str) -> Key | None:
+        until_ms = self.clock.now_ms() + CACHE_MS
         try:
             # Consistently: what is read now is believed for a minute, and no longer than that after
             # the key was revoked.
@@ -173,7 +194,7 @@ class StoredKeys:
         self._note_use(item)
         if len(self._cache) >= _MAX_CACHED:
             self._cache.clear()
-        self._cache[digest] = (self.clock.now_ms() + CACHE_MS, key)
+        self._cache[digest] = (until_ms, key)
         return key
 
     def _note_use(self, item: Mapping[str, Any]) -> None:
@@ -196,21 +217,27 @@ class StoredKeys:
     def open_environment(self, key: Key, env: str) -> None:
         """Let events into an environment; one of a branch key is recorded at its first event.
 
-        That it is open is remembered for 60 s, so archiving it takes that long.
+        An environment that branch keys opened may have got keys of its own since: these it refuses,
+        too, while it is archived. That it is open is remembered for 60 s, so archiving it takes
+        that long.
 
         Raises:
             RequestError: 401, it is another key's; 403, it is archived.
             PlatformError: DynamoDB did not answer.
         """
-        if self._is_known(key, env):
+        is_own, now_ms = env == key.env, self.clock.now_ms()
+        if self._is_known(env, is_own=is_own):
             return
-        found = Environments(self.table, self.clock).open(env)
-        _check_unclaimed(found)
-        if found.archived_ms is not None:
+        environments = Environments(self.table, self.clock)
+        # Its own was recorded with it.
+        found = environments.find(env) if is_own else environments.open(env)
+        if found is not None and not is_own:
+            _check_unclaimed(found)
+        if found is not None and found.archived_ms is not None:
             raise RequestError(
                 403, f"the environment {env!r} is archived; `tidegate envs unarchive` opens it"
             )
-        self._remember(env)
+        self._remember(env, now_ms, is_own=is_own)
 
     def check_environment(self, key: Key, env: str) -> None:
         """Let a key look into an environment, archived or not; it is recorded by events alone.
@@ -219,23 +246,24 @@ class StoredKeys:
             RequestError: 401, it is another key's.
             PlatformError: DynamoDB did not answer.
         """
-        if self._is_known(key, env):
+        now_ms = self.clock.now_ms()
+        if env == key.env or self._is_known(env, is_own=False):
             return
         found = Environments(self.table, self.clock).find(env)
         if found is None:
             return
         _check_unclaimed(found)
         if found.archived_ms is None:
-            self._remember(env)
+            self._remember(env, now_ms, is_own=False)
 
-    def _is_known(self, key: Key, env: str) -> bool:
-        return env == key.env or self.clock.now_ms() < self._environments.get(env, 0)
+    def _is_known(self, env: str, *, is_own: bool) -> bool:
+        return self.clock.now_ms() < self._environments.get((is_own, env), 0)
 
-    def _remember(self, env: str) -> None:
-        """That an environment is open to branch keys."""
+    def _remember(self, env: str, asked_ms: int, *, is_own: bool) -> None:
+        """That an environment was open, to branch keys or to its own, when that was asked."""
         if len(self._environments) >= _MAX_CACHED:
             self._environments.clear()
-        self._environments[env] = self.clock.now_ms() + CACHE_MS
+        self._environments[is_own, env] = asked_ms + CACHE_MS
 
     def create(
         self,

@@ -67,12 +67,13 @@ def acting_routes(
     directory = QueueDirectory(settings.queues_path, settings.matcher_queue_url, clock)
     waits = WaitStore(settings.waits_table)
     admission = Admission(DedupTable(settings.dedup_table), events, bus, waits, clock, observer)
+    keys = keys_of(settings, clock)
     return routes_of(
-        SendingEndpoints(admission, keys_of(settings, clock)),
+        SendingEndpoints(admission, keys),
         ProbeEndpoints(EventEndpoints(events), Probes(settings.jobs_table, clock)),
         KeyEndpoints(KeyRecords(StoredKeys(settings.keys_table, clock))),
         EnvironmentEndpoints(Environments(settings.keys_table, clock)),
-        InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest),
+        InvokeEndpoints(Invoker(events, bus, manifest, clock), manifest, keys),
         RerunEndpoints(runs, rerunner),
         ReplayEndpoints(jobs, manifest),
         EventReplayEndpoints(jobs, manifest),

@@ -11,6 +11,7 @@ from tidegate.errors import RequestError
 from tidegate.event import IncomingEvent, check_events
 from tidegate.ids import run_id_of
 from tidegate.invoking import Invoker
+from tidegate.key import Keys
 from tidegate.manifest import Manifest
 from tidegate.rest_body import parse_body
 from tidegate.rest_call import Call, Result
@@ -40,10 +41,12 @@ class InvokeEndpoints:
     Attributes:
         invoker: starts them.
         manifest: what is registered.
+        keys: the environments that keys open.
     """
 
     invoker: Invoker
     manifest: Manifest
+    keys: Keys
 
     @operation(
         "POST",
@@ -52,6 +55,7 @@ class InvokeEndpoints:
         tag="Functions",
         body=InvokeBody,
         status=201,
+        refusals={403: "the environment is archived"},
     )
     def invoke(self, call: Call) -> Result:
         """Start a run of one function, with data of the caller's."""
@@ -59,6 +63,7 @@ class InvokeEndpoints:
         registered_function(self.manifest, function_id)
         body = parse_body(InvokeBody, call.body)
         incoming = _checked(body)
+        self.keys.open_environment(call.key, call.env)
         event = self.invoker.invoke(call.env, function_id, incoming.data, incoming.user)
         run_id = run_id_of(call.env, function_id, event.internal_id)
         return Result({"run_id": run_id, "event_id": event.internal_id}, status=201)

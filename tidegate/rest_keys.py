@@ -128,7 +128,12 @@ class KeyEndpoints:
         old = self._asked(call)
         if old.revoked_ms is not None:
             raise RequestError(409, f"key {old.id} is revoked; create a new one instead")
-        return self._created(old.kind, self.records.rotate(old.pk, call.env))
+        try:
+            secret = self.records.rotate(old.pk, call.env)
+        except ConfigurationError as error:
+            # It was revoked just now.
+            raise RequestError(409, str(error)) from None
+        return self._created(old.kind, secret)
 
     @operation("DELETE", "/v1/keys/<key_id>", KeyObject, tag="Keys")
     def revoke_key(self, call: Call) -> Result:

@@ -91,12 +91,14 @@ class Claim:
         is_first: whether that is the one that asked.
         event_name: what the first event is called.
         first_ms: when it came, UTC ms.
+        is_limited: whether its sender may send events of some names only.
     """
 
     internal_id: str
     is_first: bool
     event_name: str
     first_ms: int
+    is_limited: bool = False
 
 
 class Dedup(Protocol):
@@ -111,6 +113,8 @@ class Dedup(Protocol):
         now_ms: int,
         *,
         function_id: str = "",
+        is_limited: bool = False,
+        by_name: bool = False,
     ) -> Claim:
         """Claim a sender's id, or a key of a function; the first claim wins for 24 hours."""
 

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from tests.aws.conftest import Stage
+from tests.aws.deployed import function_of
 from tests.aws.rest import Rest, load_handler
 from tests.gateway import ask, request
 from tidegate.ids import is_ulid
 from tidegate.ingest import Ingest
 from tidegate.key import StoredKeys
+from tidegate.key_records import KeyRecord, KeyRecords
 
 pytestmark = pytest.mark.storage
 
@@ -179,3 +181,67 @@ def test_the_rest_api_takes_an_event_of_an_id_once(admin: Admin) -> None:
     )
     assert first == second
     assert len(admin.rest.get("/v1/events").data) == 1
+
+
+def test_a_key_that_is_revoked_while_it_is_rotated_is_not(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = admin.rest.post("/v1/keys", {"kind": "event"}).data
+    find = KeyRecords.find
+
+    def then_revoked(records: KeyRecords, *asked: Any) -> KeyRecord:
+        found = find(records, *asked)
+        monkeypatch.undo()
+        records.revoke(found.pk, found.env)
+        return found
+
+    monkeypatch.setattr(KeyRecords, "find", then_revoked)
+    answer = admin.rest.post(f"/v1/keys/{created['id']}/rotate")
+    assert (answer.status, "is revoked" in answer.body["error"]) == (409, True)
+
+
+def test_an_archived_environment_starts_no_run_by_invocation(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = function_of(lambda ctx: None)
+    stage.deploy(function)
+    admin = Admin(stage, monkeypatch)
+    rest, headers = admin.branch, {"x-inngest-env": "pr-1"}
+
+    def invoke() -> int:
+        path = f"/v1/functions/{function.id}/invoke"
+        return rest.get(path, method="POST", body={}, headers=headers).status
+
+    assert invoke() == 201
+    listed = rest.get("/v1/environments").data
+    assert [one["name"] for one in listed] == ["pr-1"], "who starts runs has opened it"
+    assert rest.post("/v1/environments/pr-1/archive").status == 200
+    admin.stage.clock.advance(seconds=60)
+    assert invoke() == 403
+    assert len(admin.stage.messages(function)) == 1
+
+
+def test_an_archived_environment_takes_nothing_of_its_own_keys_either(admin: Admin) -> None:
+    headers = {"x-inngest-env": "pr-1"}
+    sent = admin.branch.get("/v1/events", method="POST", body={"name": "a"}, headers=headers)
+    assert sent.status == 201
+    own = [
+        admin.branch.get("/v1/keys", method="POST", body={"kind": kind}, headers=headers).data
+        for kind in ("event", "signing")
+    ]
+    event, signing = (one["secret"] for one in own)
+    rest = Rest(admin.handler, signing)
+    assert (admin.send(event), rest.post("/v1/events", {"name": "a"}).status) == (200, 201)
+    assert admin.branch.post("/v1/environments/pr-1/archive").status == 200
+    admin.stage.clock.advance(seconds=60)
+    assert (admin.send(event), rest.post("/v1/events", {"name": "a"}).status) == (403, 403)
+    assert rest.get("/v1/events").status == 200, "it can still be looked at"
+    assert admin.branch.post("/v1/environments/pr-1/unarchive").status == 200
+    assert (admin.send(event), rest.post("/v1/events", {"name": "a"}).status) == (200, 201)
+
+
+def test_what_its_own_key_opened_stays_closed_to_branch_keys(admin: Admin) -> None:
+    branch = admin.keys.create("event", "branches", branch=True)
+    eu = admin.keys.create("event", "eu")
+    assert admin.send(eu) == 200
+    assert admin.send(branch, env="eu") == 401

@@ -39,7 +39,9 @@ SEEDED = ["01JQDAE4RQ0000000000000001", "01JQDAE4RQ0000000000000002"]
 class Untouched:
     """An admission that must not be reached: nothing of a refused request is written."""
 
-    def admit(self, env: str, events: Sequence[CheckedEvent], seed: Seed | None) -> list[str]:
+    def admit(
+        self, env: str, events: Sequence[CheckedEvent], seed: Seed | None, *, is_limited: bool
+    ) -> list[str]:
         pytest.fail("the request was admitted")
 
 
@@ -49,7 +51,10 @@ class Recorder:
 
     requests: list[tuple[str, Sequence[CheckedEvent], Seed | None]] = field(default_factory=list)
 
-    def admit(self, env: str, events: Sequence[CheckedEvent], seed: Seed | None) -> list[str]:
+    def admit(
+        self, env: str, events: Sequence[CheckedEvent], seed: Seed | None, *, is_limited: bool
+    ) -> list[str]:
+        assert not is_limited, "these keys may send everything"
         self.requests.append((env, events, seed))
         seed = seed or Seed.random(1)
         return [seed.ulid(number) for number in range(1, len(events) + 1)]
@@ -758,7 +763,7 @@ def test_events_that_sns_keeps_refusing_are_503(
 
 def test_a_crash_is_500_in_the_shape_of_any_failure(log: pytest.LogCaptureFixture) -> None:
     class Broken:
-        def admit(self, *arguments: Any) -> list[str]:
+        def admit(self, *arguments: Any, **more: Any) -> list[str]:
             raise RuntimeError("details that are nobody's business")
 
     answer = ask(open_ingest(Broken()).handle, request(TWO))
@@ -802,7 +807,7 @@ def test_a_request_that_takes_too_long_is_503_before_lambda_ends_it(stage: Stage
     go_on = threading.Event()
 
     class Slow:
-        def admit(self, *_: Any) -> list[str]:
+        def admit(self, *_: Any, **__: Any) -> list[str]:
             go_on.wait(10)
             return []
 
@@ -818,7 +823,7 @@ def test_what_ends_the_process_of_a_request_ends_its_invocation(stage: Stage) ->
     """It would go on until its time is up, and be answered then."""
 
     class Exits:
-        def admit(self, *_: object) -> list[str]:
+        def admit(self, *_: object, **__: object) -> list[str]:
             raise SystemExit(1)
 
     with pytest.raises(SystemExit):

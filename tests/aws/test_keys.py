@@ -188,3 +188,23 @@ def test_where_keys_are_open_any_will_do() -> None:
         assert key.environment(None) == "dev"
         assert key.environment("feature") == "feature"
         key.check_names(["anything"])
+
+
+def test_the_minute_of_a_key_begins_before_it_is_read(
+    stage: Stage, keys: StoredKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long DynamoDB takes to note that it was used."""
+    secret = keys.create("event", "prod")
+    update = client("dynamodb").update_item
+
+    def slowly(**arguments: Any) -> Any:
+        revoke_all(stage)
+        stage.clock.advance(seconds=14)
+        return update(**arguments)
+
+    monkeypatch.setattr(client("dynamodb"), "update_item", slowly)
+    assert keys.find("event", secret) is not None
+    stage.clock.advance(seconds=45)
+    assert keys.find("event", secret) is not None
+    stage.clock.advance(seconds=1)
+    assert keys.find("event", secret) is None

@@ -60,10 +60,10 @@ def test_all_calls_of_an_event_are_on_the_bill(bills: dict[str, Bill]) -> None:
     }
 
 
-def test_a_new_process_asks_for_the_key_once(bills: dict[str, Bill]) -> None:
+def test_a_new_process_asks_for_the_key_and_its_environment_once(bills: dict[str, Bill]) -> None:
     made = [call.operation for call in bills[bill.PLAIN].first_calls if call.table == "keys"]
     # And notes the day, which nobody does again before tomorrow.
-    assert made == ["GetItem", "UpdateItem"]
+    assert made == ["GetItem", "UpdateItem", "GetItem"]
     assert bills[bill.PLAIN].matching(table="keys") == []
 
 

@@ -203,7 +203,7 @@ class MemoryDedup:
     """Who came first with a sender's id, or with a key of a function."""
 
     def __init__(self) -> None:
-        self._first: dict[tuple[str, str, str], Claim] = {}
+        self._first: dict[tuple[str, ...], Claim] = {}
         self._lock = threading.Lock()
 
     def claim(
@@ -215,14 +215,17 @@ class MemoryDedup:
         now_ms: int,
         *,
         function_id: str = "",
+        is_limited: bool = False,
+        by_name: bool = False,
     ) -> Claim:
         """Claim a sender's id, or a key of a function; the first claim wins for 24 hours."""
+        space = (env, function_id, key, *([event_name] if by_name else []))
         with self._lock:
-            first = self._first.get((env, function_id, key))
+            first = self._first.get(space)
             if first is not None and first.first_ms > now_ms - WINDOW_S * 1000:
                 return replace(first, is_first=first.internal_id == internal_id)
-            claim = Claim(internal_id, True, event_name, now_ms)
-            self._first[env, function_id, key] = claim
+            claim = Claim(internal_id, True, event_name, now_ms, is_limited)
+            self._first[space] = claim
             return claim
 
 
