@@ -77,10 +77,16 @@ def check_origin(request: Request, *, is_open: bool) -> None:
         raise RequestError(403, f"this server is for its own machine; {host!r} does not name it")
     if request.method in _READING:
         return
-    site = request.headers.get("sec-fetch-site", "none")
+    site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
-    is_foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
-    if site not in ("same-origin", "none") or is_foreign:
+    if site not in (None, "same-origin", "none"):
+        is_foreign = True
+    elif site is not None and not is_open:
+        # No page can set that. Behind CloudFront the host is not the one that the browser knows.
+        is_foreign = False
+    else:
+        is_foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+    if is_foreign:
         raise RequestError(403, "a page of another origin may not change anything here")
 
 

@@ -335,6 +335,24 @@ def test_a_page_of_another_origin_changes_nothing(
         assert "origin" in answer.json["error"]
 
 
+def test_behind_a_proxy_the_page_has_another_host(closed: Browser, keys: StoredKeys) -> None:
+    """CloudFront asks the API by a host of its own, and no page can set `sec-fetch-site`."""
+    told = closed.log_in(keys.create("signing", "prod"))
+    sent = {
+        "origin": ELSEWHERE,
+        "sec-fetch-site": "same-origin",
+        "x-csrf-token": told["csrf_token"],
+    }
+    assert closed.ask("/v1/events", "POST", {"name": "app/a"}, sent).status == 201
+    refused = closed.ask("/v1/events", "POST", {"name": "app/a"}, sent | {"x-csrf-token": "x"})
+    assert refused.status == 403
+
+
+def test_a_dev_server_believes_no_other_host(opened: Browser) -> None:
+    sent = {"origin": ELSEWHERE, "sec-fetch-site": "same-origin"}
+    assert opened.ask("/v1/events", "POST", {"name": "app/a"}, sent).status == 403
+
+
 def test_the_page_itself_may_change_things(opened: Browser) -> None:
     assert opened.ask("/dashboard/session").json["data"]["auth"] == "open"
     for headers in (
