@@ -129,7 +129,13 @@ class RestClient:
         except RestError as error:
             if error.status not in (401, 403) or len(self._keys) == 1:
                 raise
-        reply = self._ask(method, path, query, body, self._keys[1])
+            refused = error
+        try:
+            reply = self._ask(method, path, query, body, self._keys[1])
+        except RestError as error:
+            # What is wrong with a key that is valid says more than that another one is none.
+            is_none = (refused.status, error.status) == (403, 401)
+            raise (refused if is_none else error) from None
         # It is known now which of them works.
         self._keys = self._keys[1:]
         return reply

@@ -177,3 +177,10 @@ def test_what_would_lead_elsewhere_is_no_id(part: str) -> None:
     assert path_of("runs", "a/b?") == "/v1/runs/a%2Fb%3F"
     with pytest.raises(ConfigurationError, match="is no id"):
         path_of("runs", part)
+
+
+def test_what_a_valid_key_may_not_is_said_and_not_that_the_other_is_none() -> None:
+    server = Server((403, {"error": "the environment is archived"}), (401, {"error": "no key"}))
+    with pytest.raises(RestError, match="is archived") as raised:
+        client(server, signing_key="old", fallback_signing_key="gone").get("/v1/runs")
+    assert raised.value.status == 403
