@@ -26,6 +26,7 @@ from pathlib import Path
 from aws_cdk import aws_lambda as lambda_
 
 import tidegate
+from tidegate import registry
 from tidegate.errors import ConfigurationError
 from tidegate.manifest import Manifest
 from tidegate_cdk.config import Config
@@ -41,6 +42,8 @@ MANIFEST = "manifest.json"
 MANIFEST_PATH = f"/var/task/{MANIFEST}"
 
 _TIDEGATE = Path(tidegate.__file__).parent
+# Where installers put packages: one of these is in the Lambdas' code because it is required.
+_INSTALLED = ("site-packages", "dist-packages")
 _DEVELOPMENT_ONLY = (
     "local",
     "testing",
@@ -90,9 +93,16 @@ def bundle(manifest: Manifest, modules: tuple[str, ...], requirements: Path | No
     if requirements is not None:
         with resolved(requirements, LOCK) as own:
             shutil.copytree(installed(own, build), folder, dirs_exist_ok=True)
+    copied: set[str] = set()
     for source in _sources(manifest, modules):
         if not (folder / source.name).exists():
             _copy(source, folder)
+        elif source.name not in copied and source.parent.name not in _INSTALLED:
+            raise ConfigurationError(
+                f"{source}: a package that the Lambdas need has the name {source.name!r}, too, and "
+                "would be imported instead; rename yours"
+            )
+        copied.add(source.name)
     _write_version(folder)
     manifest.write(folder / MANIFEST)
     _make_readable(folder)
@@ -102,8 +112,7 @@ def bundle(manifest: Manifest, modules: tuple[str, ...], requirements: Path | No
 def _sources(manifest: Manifest, modules: tuple[str, ...]) -> Iterator[Path]:
     """The top-level packages and modules to copy: Tidegate's and those of the app."""
     yield _TIDEGATE
-    paths = [Path(module) for module in modules]
-    named = [module for module, path in zip(modules, paths, strict=True) if not path.exists()]
+    named = [module.__name__ for module in registry.load(modules)]
     registering = [function.module for function in manifest.functions]
     for name in sorted({module.partition(".")[0] for module in (*named, *registering)}):
         spec = importlib.util.find_spec(name)
@@ -145,4 +154,5 @@ def _write_version(folder: Path) -> None:
 def _make_readable(folder: Path) -> None:
     """Modes go into the asset: let none depend on this machine's umask, and Lambda read all."""
     for path in (folder, *folder.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+        is_program = path.is_file() and path.stat().st_mode & 0o100
+        path.chmod(0o755 if path.is_dir() or is_program else 0o644)

@@ -234,6 +234,43 @@ def test_an_app_in_a_package_is_copied_whole(
     assert {"depot/stock.py", "depot/orders/receive.py"} <= set(files(folder))
 
 
+def test_a_package_that_registers_nothing_comes_along_when_it_is_named(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tidegate_cdk.lambda_code import bundle
+
+    # Beside the app, where the CDK starts it: their names are also their folders.
+    for package in ("depot_app", "depot_pricing"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    (tmp_path / "depot_alone.py").touch()
+    program = tmp_path / "depot_pricing" / "table.sh"
+    program.touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    function = replace(manifest.functions[0], module="depot_app")
+    modules = ("depot_app", "depot_pricing", "depot_alone.py")
+    folder = bundle.__wrapped__(Manifest(functions=(function,)), modules)
+    names = files(folder)
+    assert {"depot_app/__init__.py", "depot_pricing/__init__.py", "depot_alone.py"} <= set(names)
+    assert names["depot_pricing/table.sh"].stat().st_mode & 0o777 == 0o755, "it can be run"
+    assert names["depot_pricing/__init__.py"].stat().st_mode & 0o777 == 0o644
+
+
+def test_a_package_of_the_app_must_not_be_called_as_one_that_is_required(
+    manifest: Manifest, requirements: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tidegate_cdk.lambda_code import bundle
+
+    wheel(tmp_path / "wheels", "depot_scales", "1.2")
+    with requirements.open("a") as file:
+        file.write("depot_scales\n")
+    (tmp_path / "depot_scales.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"depot_scales.py: .* the name .*; rename yours"):
+        bundle.__wrapped__(manifest, ("depot_scales",), requirements)
+
+
 def wheel(folder: Path, name: str, version: str, *requires: str) -> None:
     """A wheel with one module of that name, which says its version."""
     about = f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n"
