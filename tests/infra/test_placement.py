@@ -25,7 +25,8 @@ def used(manifest: Manifest, placed: placement.Placement) -> dict[int, int]:
 
 
 def test_the_functions_of_a_small_stage_are_in_its_own_stack() -> None:
-    assert set(place(many(40)).values()) == {0}
+    assert set(place(many(38)).values()) == {0}
+    assert set(place(many(39)).values()) == {0, 1}
 
 
 def test_stacks_are_filled_one_after_the_other() -> None:
@@ -37,7 +38,7 @@ def test_stacks_are_filled_one_after_the_other() -> None:
 
 def test_a_function_keeps_its_stack_whoever_comes_and_goes() -> None:
     every = many(450)
-    before = place(many(40))
+    before = place(many(38))
     for count in (41, 100, 450):
         after = place(Manifest(every.functions[-count:]), before)
         assert before.items() <= after.items()
@@ -56,7 +57,7 @@ def test_crons_need_room_too() -> None:
 
 
 def test_a_function_that_is_gone_takes_its_room() -> None:
-    before = dict.fromkeys((function.id for function in many(41).functions), 0)
+    before = dict.fromkeys((function.id for function in many(39).functions), 0)
     with pytest.raises(ConfigurationError, match=r"stack 0: .* delete the lines of functions"):
         place(many(1), before)
 
