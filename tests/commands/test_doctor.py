@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from tests.aws.conftest import ENV, Stage
 from tests.commands.conftest import Commands, Ran, Server
+from tidegate.environments import Environments
 from tidegate.errors import RestError
 from tidegate.event import PROBE
 from tidegate.key import StoredKeys
@@ -173,6 +174,24 @@ def test_an_event_key_that_may_not_send_probes(server: Server, stage: Stage) -> 
 
 
 @deployed
+def test_an_archived_environment_is_no_fault_of_the_key(server: Server, stage: Stage) -> None:
+    keys = StoredKeys(stage.settings.keys_table, stage.clock)
+    environments = Environments(stage.settings.keys_table, stage.clock)
+    environments.open("pr-1")
+    environments.archive("pr-1")
+    given = [
+        f"--{kind}-key={keys.create(kind, 'branches', branch=True)}"  # type: ignore[arg-type]
+        for kind in ("event", "signing")
+    ]
+    ran = server.run("doctor", "--env", "pr-1", *given)
+    assert ran.code == 1
+    assert line(ran, "event key").startswith("✗")
+    assert "`tidegate envs unarchive` opens it" in line(ran, "event key")
+    assert "keys create" not in line(ran, "event key")
+    assert "no probe was accepted" in line(ran, "end to end")
+
+
+@deployed
 def test_a_probe_that_nobody_answers(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidegate.probe.Probes.answer", lambda *_: None)
     ran = server.run("doctor")
@@ -229,12 +248,23 @@ def test_what_the_server_cannot_tell_is_a_fault(
 # --- alarms ---------------------------------------------------------------------------------------
 
 
+LETTERS = f"{STACK}-EventsStageAlarmsDeadLetters0A1B2C3D-AbCdEfGhIjKl"
+NESTED = f"{STACK}-EventsFunctions1NestedStack4E5F6A7B-1MN2OP3QR4ST5-Age8C9D0E1F-UvWxYz012345"
+# Of other stacks, also of stages whose names begin as this one's.
+OTHERS = (
+    "Other-Alarm3-AbCdEfGhIjKl",
+    f"{STACK}-2-EventsStageAlarmsErrors0A1B2C3D-AbCdEfGhIjKl",
+    f"{STACK}-eu-west-EventsStageAlarmsErrors0A1B2C3D-AbCdEfGhIjKl",
+    f"{STACK}2-EventsStageAlarmsErrors0A1B2C3D-AbCdEfGhIjKl",
+)
+
+
 @pytest.fixture
 def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     with mock_aws():
         client = boto3.client("cloudwatch", region_name="eu-central-1")
-        for name in (f"{STACK}-AlarmsDeadLetters1", f"{STACK}-AlarmsAge2", "Other-Alarm3"):
+        for name in (LETTERS, NESTED, *OTHERS):
             client.put_metric_alarm(
                 AlarmName=name, MetricName="m", Namespace="n", Statistic="Sum", Period=60,
                 EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold",
@@ -249,11 +279,12 @@ def alarms(offline: Commands, stack: str = STACK) -> str:
 
 def test_alarms_of_the_stack_are_looked_at(offline: Commands, cloudwatch: Any) -> None:
     assert alarms(offline) == "✓ alarms: none of 2 is in alarm"
-    cloudwatch.set_alarm_state(AlarmName="Other-Alarm3", StateValue="ALARM", StateReason="so")
-    assert alarms(offline)[0] == "✓"
-    name = f"{STACK}-AlarmsDeadLetters1"
-    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="so")
-    assert alarms(offline).startswith(f"✗ alarms: in alarm: {name}; ")
+    for other in OTHERS:
+        cloudwatch.set_alarm_state(AlarmName=other, StateValue="ALARM", StateReason="so")
+    assert alarms(offline) == "✓ alarms: none of 2 is in alarm"
+    for name in (NESTED, LETTERS):
+        cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="so")
+        assert alarms(offline).startswith(f"✗ alarms: in alarm: {name}")
 
 
 def test_a_stack_without_alarms_is_told_with_its_region(offline: Commands, cloudwatch: Any) -> None:

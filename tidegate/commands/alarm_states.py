@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
+
+# What CloudFormation puts behind a stack's name: the name that the template has for an alarm, and
+# twelve or more letters and digits of its own; before both the same of a nested stack. The names of
+# another stage's stack may begin as this one's does.
+_OWN = re.compile(r"(?:[A-Za-z0-9]+-[A-Za-z0-9]{12,}-)?[A-Za-z0-9]+-[A-Za-z0-9]{12,}")
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,11 @@ class Alarms:
             pages = cloudwatch.get_paginator("describe_alarms").paginate(
                 AlarmNamePrefix=f"{stack}-", AlarmTypes=["MetricAlarm"]
             )
-            alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
+            found = [alarm for page in pages for alarm in page["MetricAlarms"]]
         except (BotoCoreError, ClientError) as error:
             return cls(unknown=f"CloudWatch cannot be asked: {error}")
+        alarms = [
+            one for one in found if _OWN.fullmatch(one["AlarmName"].removeprefix(f"{stack}-"))
+        ]
         ringing = tuple(a["AlarmName"] for a in alarms if a["StateValue"] == "ALARM")
         return cls(len(alarms), ringing, cloudwatch.meta.region_name)

@@ -139,7 +139,8 @@ class Checkup:
         try:
             [self._probe_id] = self._send_probe()
         except SendEventsError as error:
-            if error.status == 403:
+            # It is refused for what it may not send, or for an environment that takes nothing.
+            if error.status == 403 and PROBE in error.message:
                 return Finding(
                     "event key",
                     Verdict.SKIPPED,
@@ -161,8 +162,10 @@ class Checkup:
 
     def _end_to_end(self) -> Finding:
         """Whether the probe came through ingest, SNS and SQS to a Lambda, and into a table."""
-        if self._probe_id is None or not self._may_look:
+        if not self._may_look:
             return Finding("end to end", Verdict.SKIPPED, "it takes both keys")
+        if self._probe_id is None:
+            return Finding("end to end", Verdict.SKIPPED, "no probe was accepted")
         path = path_of("probes", self._probe_id)
         try:
             took_ms = self._until(lambda: self.connection.api.get(path)["answered_at"])
@@ -293,6 +296,8 @@ def _said(error: RestError | SendEventsError) -> str:
 
 
 def _advice(error: RestError | SendEventsError, kind: str) -> str:
+    if "is archived" in error.message:
+        return "let it take events again, or use keys of another environment"
     if error.status in (401, 403):
         return (
             f"set TIDEGATE_{kind.upper()}_KEY to one of its keys, and --env if that is a branch "
