@@ -16,6 +16,7 @@ from tidegate.settings import Settings
 from tidegate_cdk.alarms import Alarms
 from tidegate_cdk.config import Config
 from tidegate_cdk.dead_letters import DeadLetterAccess, QueuePair, write_queue_names
+from tidegate_cdk.function_options import FunctionOptions
 from tidegate_cdk.function_worker import FunctionWorker
 from tidegate_cdk.lambda_code import lambda_code
 from tidegate_cdk.permissions import Permissions
@@ -33,6 +34,7 @@ def add_functions(
     alarms: Alarms,
     matcher: sqs.Queue,
     access: DeadLetterAccess,
+    options: FunctionOptions,
 ) -> list[QueuePair]:
     """Make workers for the functions of a stack, and give their queues.
 
@@ -46,6 +48,7 @@ def add_functions(
         alarms: makes those on them and their queues.
         matcher: the queue where workers ask for looks at past events.
         access: who reaches dead letters.
+        options: what the app gives its functions.
     """
     code = lambda_code(manifest, config)
     alarms = alarms.beside(scope)
@@ -61,6 +64,7 @@ def add_functions(
             alarms=alarms,
             matcher=matcher,
             access=access,
+            options=options,
         ).pair
         for function in functions
     ]
@@ -86,6 +90,7 @@ class FunctionStack(NestedStack):
         alarms: Alarms,
         matcher: sqs.Queue,
         access: DeadLetterAccess,
+        options: FunctionOptions,
     ) -> None:
         super().__init__(scope, construct_id, description=f"{len(functions)} functions")
         schedules = Schedules(
@@ -104,6 +109,7 @@ class FunctionStack(NestedStack):
             alarms=alarms,
             matcher=matcher,
             access=access,
+            options=options,
         )
         write_queue_names(self, settings.queues_path, number, pairs)
 

@@ -14,6 +14,7 @@ from tidegate_cdk.alarms import Alarms
 from tidegate_cdk.config import Config
 from tidegate_cdk.cron_schedules import CronSchedules
 from tidegate_cdk.dead_letters import DeadLetterAccess, QueuePair
+from tidegate_cdk.function_options import NO_OPTIONS, FunctionOptions
 from tidegate_cdk.handler_lambda import HandlerLambda
 from tidegate_cdk.permissions import Permissions
 from tidegate_cdk.queues import queues
@@ -57,6 +58,7 @@ class FunctionWorker(Construct):
         alarms: makes those on it and its queues.
         matcher: the queue where it asks for looks at past events.
         access: who reaches its dead letters.
+        options: what the app gives its functions.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class FunctionWorker(Construct):
         alarms: Alarms,
         matcher: sqs.Queue,
         access: DeadLetterAccess,
+        options: FunctionOptions,
     ) -> None:
         super().__init__(scope, construct_id)
         self.queue, self.dead_letters = queues(
@@ -95,6 +98,8 @@ class FunctionWorker(Construct):
             queue=self.queue,
             dead_letters=self.dead_letters,
         )
+        # What stands for a removed function runs nothing of the app.
+        options = NO_OPTIONS if function.is_removed else options
         worker = HandlerLambda(
             self,
             "Worker",
@@ -106,9 +111,13 @@ class FunctionWorker(Construct):
             code=code,
             config=config,
             timeout_s=function.timeout_s,
-            environment=self._settings(settings, function).environment(
-                *_SETTINGS, *(["schedule_key_arn"] if permissions.key else ())
-            ),
+            environment={
+                **options.environment,
+                **self._settings(settings, function).environment(
+                    *_SETTINGS, *(["schedule_key_arn"] if permissions.key else ())
+                ),
+            },
+            policies=options.policies,
             permissions=permissions.worker(self.queue, self.dead_letters, matcher),
             key=permissions.key,
         )

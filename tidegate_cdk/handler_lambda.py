@@ -40,6 +40,7 @@ class HandlerLambda(Construct):
         timeout_s: how long one invocation may take, in seconds.
         environment: what the handler is told.
         permissions: what its role may do besides logging.
+        policies: managed policies that its role has besides.
         key: what its logs and its environment are encrypted with, if with a customer's key.
         recursive_loop: whether Lambda stops it when its own messages come back to it.
     """
@@ -57,6 +58,7 @@ class HandlerLambda(Construct):
         environment: Mapping[str, str],
         permissions: Sequence[iam.PolicyStatement],
         key: kms.IKey | None,
+        policies: Sequence[iam.IManagedPolicy] = (),
         recursive_loop: lambda_.RecursiveLoop = lambda_.RecursiveLoop.TERMINATE,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -75,6 +77,7 @@ class HandlerLambda(Construct):
             "Role",
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             inline_policies={"Handler": iam.PolicyDocument(statements=may)},
+            managed_policies=[*policies] or None,
         )
         self.function = lambda_.Function(
             self,
@@ -87,7 +90,7 @@ class HandlerLambda(Construct):
             memory_size=MEMORY_MB,
             timeout=Duration.seconds(timeout_s),
             environment={**environment, **_watched(config)},
-            # Nothing but the permissions above is ever added to it.
+            # Nothing is ever added to it but the permissions above.
             role=role.without_policy_updates(),
             log_group=log_group,
             environment_encryption=key,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aws_cdk import Annotations, Stack
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from tidegate.errors import ConfigurationError
 from tidegate_cdk import placement as stacks
 from tidegate_cdk.config import Config, stage_of
 from tidegate_cdk.context import Context
+from tidegate_cdk.function_options import FunctionOptions
 from tidegate_cdk.stage import Stage
 
 
@@ -60,6 +62,9 @@ class EventPlatform(Stage):
             from the code keeps its queue, and its runs that wait are ended.
         requirements: the file that lists what the functions import besides Tidegate; a
             requirements file, or a pyproject.toml. The default need not be there.
+        environment: environment variables of the functions' Lambdas, by name. They are shown to
+            whoever may look at a Lambda's configuration: of a secret give the ARN.
+        policies: managed policies that the functions' roles have besides, at most 10.
 
     Raises:
         ConfigurationError: a value cannot work, or a function is not right; one line.
@@ -86,7 +91,10 @@ class EventPlatform(Stage):
         tracing: str = Config.tracing,
         placement: str = Config.placement,
         requirements: str = Config.requirements,
+        environment: Mapping[str, str] | None = None,
+        policies: Sequence[iam.IManagedPolicy] = (),
     ) -> None:
+        options = FunctionOptions(environment or {}, policies)
         parameters = {
             "functions": functions,
             "stage": stage,
@@ -112,7 +120,9 @@ class EventPlatform(Stage):
         manifest = config.manifest()
         placed = stacks.update(Path(config.placement), manifest)
         manifest = manifest.keeping(placed, timeout_s=config.function_timeout)
-        super().__init__(scope, construct_id, config=config, manifest=manifest, placed=placed)
+        super().__init__(
+            scope, construct_id, config=config, manifest=manifest, placed=placed, options=options
+        )
         for function in manifest.removed:
             Annotations.of(self).add_info(
                 f"function {function.id} was removed. Its queue stays, so that its runs that wait "

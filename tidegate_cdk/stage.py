@@ -19,6 +19,7 @@ from tidegate_cdk.config import Config
 from tidegate_cdk.dashboard import dashboard
 from tidegate_cdk.dead_letters import DeadLetterAccess, queues_path, write_queue_names
 from tidegate_cdk.encryption import key_of
+from tidegate_cdk.function_options import NO_OPTIONS, FunctionOptions
 from tidegate_cdk.function_stack import FunctionStack, TopicStack, add_functions
 from tidegate_cdk.handler_lambda import REQUEST_TIMEOUT_S, HandlerLambda
 from tidegate_cdk.http_api import HttpApi
@@ -41,6 +42,7 @@ class Stage(Construct):
         config: the choices for the stage.
         manifest: its functions.
         placed: the stack of each function; without it they are placed as those of a new stage.
+        options: what the app gives its functions.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Stage(Construct):
         config: Config,
         manifest: Manifest,
         placed: Placement | None = None,
+        options: FunctionOptions = NO_OPTIONS,
     ) -> None:
         super().__init__(scope, construct_id)
         stack = Stack.of(self)
@@ -99,6 +102,7 @@ class Stage(Construct):
                 "alarms": alarms,
                 "matcher": matcher.queue,
                 "access": access,
+                "options": options,
             }
             if number == 0:
                 pairs += add_functions(self, functions, **shared)

@@ -101,6 +101,72 @@ def test_a_topic_and_a_key_of_the_same_app_can_be_used(app: Any) -> None:
         assert table["SSESpecification"]["KMSMasterKeyId"] == {"Fn::GetAtt": [secret, "Arn"]}
 
 
+def test_functions_get_what_the_app_gives_them_and_nothing_else_does(
+    app: Any, tmp_path: Path
+) -> None:
+    from aws_cdk import Stack
+    from aws_cdk import aws_iam as iam
+    from aws_cdk import aws_secretsmanager as secretsmanager
+
+    (tmp_path / "placement.json").write_text('{"warehouse-gone": 0}')
+    stack = Stack(app, "Warehouse")
+    access = iam.ManagedPolicy(stack, "FunctionAccess")
+    secret = secretsmanager.Secret(stack, "PaymentKey")
+    secret.grant_read(access)
+    tidegate_cdk.EventPlatform(
+        stack,
+        "Events",
+        functions=WAREHOUSE,
+        environment={"PAYMENT_KEY_ARN": secret.secret_arn},
+        policies=[access],
+    )
+    resources = synthesised(app, "Warehouse")["Resources"]
+    [policy] = [k for k, one in resources.items() if one["Type"] == "AWS::IAM::ManagedPolicy"]
+    [statement] = resources[policy]["Properties"]["PolicyDocument"]["Statement"]
+    assert "secretsmanager:GetSecretValue" in statement["Action"]
+    given: dict[str | None, bool] = {}
+    for one in resources.values():
+        if one["Type"] == "AWS::Lambda::Function":
+            variables = one["Properties"]["Environment"]["Variables"]
+            role = resources[one["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
+            has = role.get("ManagedPolicyArns") == [{"Ref": policy}]
+            assert has == (variables.get("PAYMENT_KEY_ARN") == statement["Resource"])
+            assert has or "ManagedPolicyArns" not in role
+            given[variables.get("TIDEGATE_FUNCTION")] = has
+    assert [function for function, has in given.items() if not has] == [None, "warehouse-gone"]
+    assert len(given) == 5
+
+
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        ({"TIDEGATE_AUTH": "open"}, "TIDEGATE_AUTH is reserved"),
+        ({"AWS_REGION": "x"}, "AWS_REGION is reserved"),
+        ({"payment-key": "x"}, "'payment-key' is no name of a variable"),
+        ({"": "x"}, "'' is no name of a variable"),
+        ({"RATE": 3}, "the value of RATE is no text: 3"),
+    ],
+)
+def test_a_variable_that_cannot_be_is_one_line(
+    app: Any, environment: dict[str, Any], why: str
+) -> None:
+    from aws_cdk import Stack
+
+    stack = Stack(app, "Warehouse")
+    with pytest.raises(ConfigurationError, match=f"^environment: {why}"):
+        tidegate_cdk.EventPlatform(stack, "E", functions=WAREHOUSE, environment=environment)
+
+
+def test_a_role_takes_ten_policies(app: Any) -> None:
+    from aws_cdk import Stack
+    from aws_cdk import aws_iam as iam
+
+    stack = Stack(app, "Warehouse")
+    policies = [iam.ManagedPolicy.from_aws_managed_policy_name(f"P{n}") for n in range(11)]
+    with pytest.raises(ConfigurationError, match=r"^policies: a role takes 10, there are 11"):
+        tidegate_cdk.EventPlatform(stack, "E", functions=WAREHOUSE, policies=policies)
+
+
 def test_the_command_line_wins_over_the_code(app: Any) -> None:
     from aws_cdk import Stack
 
@@ -145,11 +211,13 @@ def test_its_parameters_are_the_settings_and_each_is_explained() -> None:
     }
     assert parameters.pop("functions") is inspect.Parameter.empty
     defaults = {field.name: field.default for field in fields(Config)}
+    # What only code can say, and no context.
+    given = {name: parameters.pop(name) for name in ("environment", "policies")}
     assert parameters == {name: value for name, value in defaults.items() if name != "functions"}
     explained = re.findall(
         r"^    (\w+): ", inspect.getdoc(tidegate_cdk.EventPlatform) or "", re.MULTILINE
     )
-    assert set(explained) >= set(defaults)
+    assert set(explained) >= {*defaults, *given}
 
 
 def test_there_is_nothing_else_in_the_package() -> None:
@@ -163,9 +231,12 @@ PAGE = (ROOT / "docs" / "your-own-repository.md").read_text()
 def test_the_app_that_the_docs_show_makes_a_stack(
     app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [shown] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    shown, granting = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert 'functions="my_app"' in shown
+    assert 'functions="my_app"' in granting
     (tmp_path / "my_app.py").write_text((ROOT / "tests/infra/apps/warehouse.py").read_text())
+    from aws_cdk import Stack
+
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr("aws_cdk.App", lambda: app)
     exec(compile(shown, "app.py", "exec"), {})  # noqa: S102
@@ -173,6 +244,8 @@ def test_the_app_that_the_docs_show_makes_a_stack(
     alarms = [one for one in template["Resources"].values() if "Alarm" in one["Type"]]
     assert alarms
     assert all(alarm["Properties"]["AlarmActions"] for alarm in alarms)
+    names = {"stack": Stack(app, "Other"), "stage": "dev", "tidegate_cdk": tidegate_cdk}
+    exec(compile(granting, "app.py", "exec"), names)  # noqa: S102
 
 
 def test_the_docs_list_what_is_written() -> None:
