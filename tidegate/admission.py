@@ -206,20 +206,26 @@ class Admission:
         claims: dict[str, Claim] = {}
 
         def claim(event: AcceptedEvent, sender_id: str) -> None:
-            claimed = partial(
-                self.dedup.claim,
-                event.env,
-                sender_id,
-                event.internal_id,
-                event.name,
-                event.received_ms,
-                is_limited=is_limited,
-            )
-            found = claimed()
-            # Who is let send `web/*` alone must not keep `billing/paid` away by taking its id.
-            if found.event_name != event.name and (is_limited or found.is_limited):
-                found = claimed(by_name=True)
-            claims[sender_id] = found
+            def claimed(internal_id: str, *, by_name: bool = False) -> Claim:
+                return self.dedup.claim(
+                    event.env,
+                    sender_id,
+                    internal_id,
+                    event.name,
+                    event.received_ms,
+                    is_limited=is_limited,
+                    by_name=by_name,
+                )
+
+            if not is_limited:
+                claims[sender_id] = claimed(event.internal_id)
+                return
+            # Who is let send `web/*` alone must not keep `billing/paid` away by taking its id, so
+            # that takes it over; this is what such a sender's own repetitions then find.
+            own = claimed(event.internal_id, by_name=True)
+            found = claimed(own.internal_id)
+            found = found if found.event_name == event.name else own
+            claims[sender_id] = replace(found, is_first=found.internal_id == event.internal_id)
 
         claiming = [partial(claim, event, sender_id) for sender_id, event in first.items()]
         awaited = self._ask(_names(first.values()), beside=claiming)

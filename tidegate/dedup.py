@@ -56,7 +56,8 @@ class DedupTable:
             event_name: what the event is called.
             now_ms: when it came, UTC ms.
             function_id: the function whose key it is; empty for a sender's id.
-            is_limited: whether the sender may send events of some names only.
+            is_limited: whether the sender may send events of some names only. Who may send all of
+                them takes its claim over for an event of another name.
             by_name: claim the id among the events of that name alone.
 
         Raises:
@@ -67,15 +68,19 @@ class DedupTable:
             client("dynamodb").put_item(
                 TableName=self.name,
                 Item={
-                    "pk": {"S": _partition(env, key, function_id, event_name if by_name else "")},
+                    "pk": {"S": _partition(env, key, function_id, event_name if by_name else None)},
                     "internal_id": {"S": internal_id},
                     "event_name": {"S": event_name},
                     "first_ms": {"N": str(now_ms)},
                     "expires_at": {"N": str(now_ms // 1000 + kept_s)},
-                    **({"limited": {"BOOL": True}} if is_limited else {}),
+                    **({"is_limited": {"BOOL": True}} if is_limited else {}),
                 },
-                ConditionExpression="attribute_not_exists(pk) OR first_ms <= :over",
-                ExpressionAttributeValues={":over": {"N": str(now_ms - WINDOW_S * 1000)}},
+                ConditionExpression="attribute_not_exists(pk) OR first_ms <= :over"
+                + ("" if is_limited else " OR (is_limited = :yes AND event_name <> :name)"),
+                ExpressionAttributeValues={
+                    ":over": {"N": str(now_ms - WINDOW_S * 1000)},
+                    **({} if is_limited else {":yes": {"BOOL": True}, ":name": {"S": event_name}}),
+                },
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
@@ -89,18 +94,18 @@ class DedupTable:
                 is_first=owner == internal_id,
                 event_name=original["event_name"]["S"],
                 first_ms=int(original["first_ms"]["N"]),
-                is_limited="limited" in original,
             )
         except AWS_ERRORS as error:
             raise unavailable("deduplication did not answer", error) from error
-        return Claim(internal_id, True, event_name, now_ms, is_limited)
+        return Claim(internal_id, True, event_name, now_ms)
 
 
-def _partition(env: str, key: str, function_id: str, event_name: str) -> str:
-    # Neither an environment nor a name, as they are quoted, nor a function's id has a '#'.
+def _partition(env: str, key: str, function_id: str, event_name: str | None) -> str:
+    # Neither an environment, as it is quoted, nor a function's id has a '#'.
     space = f"{quote(env, safe='')}#{f'function#{function_id}#' if function_id else ''}"
-    if event_name:
-        space += f"name#{quote(event_name, safe='')}#"
+    if event_name is not None:
+        both = f"{len(event_name)}#{event_name}#{key}"
+        return f"{space}name#{hashlib.sha256(both.encode()).hexdigest()}"
     # A partition key has at most 2,048 bytes; a sender's id may be as long as a request.
     if len(key.encode()) > _MAX_PLAIN_BYTES:
         return f"{space}sha256#{hashlib.sha256(key.encode()).hexdigest()}"

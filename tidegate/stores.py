@@ -91,14 +91,12 @@ class Claim:
         is_first: whether that is the one that asked.
         event_name: what the first event is called.
         first_ms: when it came, UTC ms.
-        is_limited: whether its sender may send events of some names only.
     """
 
     internal_id: str
     is_first: bool
     event_name: str
     first_ms: int
-    is_limited: bool = False
 
 
 class Dedup(Protocol):

@@ -5,6 +5,7 @@ Such a key is public where a page in a browser has it.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +13,13 @@ import pytest
 
 from tests.aws.conftest import Stage
 from tests.gateway import Answer, ask, request
+from tidegate.aws import client
+from tidegate.dedup import DedupTable
+from tidegate.errors import PlatformError
 from tidegate.ids import Seed
 from tidegate.ingest import Ingest
 from tidegate.key import Key, StoredKeys
+from tidegate.testing.memory import MemoryDedup
 
 pytestmark = pytest.mark.storage
 
@@ -110,6 +115,55 @@ def test_an_event_that_page_and_server_both_send_is_one(senders: Senders) -> Non
     assert senders.send(senders.page, other) == [second]
 
 
+def test_a_day_is_counted_from_the_first_that_may_send_everything(
+    senders: Senders, stage: Stage
+) -> None:
+    """However long before an id was taken by somebody who may not send that name."""
+    senders.send(senders.page, {**CLICK, "id": "order-1"})
+    stage.clock.advance(seconds=23 * 3600)
+    [paid] = senders.send(senders.server, {**PAID, "id": "order-1"})
+    [click] = senders.send(senders.page, {**CLICK, "id": "order-1"})
+    stage.clock.advance(seconds=2 * 3600)
+    assert senders.send(senders.server, {**PAID, "id": "order-1"}) == [paid]
+    [later] = senders.send(senders.page, {**CLICK, "id": "order-1"})
+    assert later not in (paid, click), "its day is over"
+    stage.clock.advance(seconds=23 * 3600)
+    [again] = senders.send(senders.server, {**PAID, "id": "order-1"})
+    assert again not in (paid, click, later)
+
+
+def test_who_takes_an_id_turns_no_deduplication_off(senders: Senders) -> None:
+    senders.send(senders.page, {**CLICK, "id": "order-1"})
+    [paid] = senders.send(senders.server, {**PAID, "id": "order-1"})
+    assert senders.send(senders.server, {"name": "billing/booked", "id": "order-1"}) == [paid]
+
+
+def test_the_longest_name_can_have_an_id(senders: Senders) -> None:
+    name = "web/" + "\U0001f600" * 252
+    key = senders.keys.create("event", PROD, event_names=[name])
+    [first] = senders.send(key, {"name": name, "id": "x" * 1_000})
+    assert senders.send(key, {"name": name, "id": "x" * 1_000}) == [first]
+
+
+def test_a_request_that_died_between_its_claims_is_safe_to_repeat(
+    senders: Senders, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        claim = DedupTable.claim
+
+        def dying(table: DedupTable, *asked: Any, **how: Any) -> Any:
+            if not how["by_name"]:
+                raise PlatformError("DynamoDB is away")
+            return claim(table, *asked, **how)
+
+        patch.setattr(DedupTable, "claim", dying)
+        assert senders.post(senders.page, {**CLICK, "id": "order-1"}).status == 503
+    [click] = senders.send(senders.page, {**CLICK, "id": "order-1"})
+    assert senders.send(senders.page, {**CLICK, "id": "order-1"}) == [click]
+    assert senders.stored([click]) == [(CLICK["name"], CLICK["data"])]
+    assert client("dynamodb").scan(TableName=stage.settings.events_table)["Count"] == 1
+
+
 def test_across_names_an_id_of_keys_without_limits_is_taken_once(senders: Senders) -> None:
     [paid] = senders.send(senders.server, {**PAID, "id": "order-1"})
     assert senders.send(senders.server, {**CLICK, "id": "order-1"}) == [paid]
@@ -124,3 +178,14 @@ def test_a_name_and_an_id_are_told_apart(senders: Senders) -> None:
     [two] = senders.send(key, {"name": "a", "id": "b#id#c"})
     assert one != two
     assert [name for name, _ in senders.stored([one, two])] == ["a#id#b", "a"]
+
+
+def test_memory_gives_the_same_claims(stage: Stage) -> None:
+    """What the test kit has in place of the table."""
+    table, memory = DedupTable(stage.settings.dedup_table), MemoryDedup()
+    chance, now_ms = random.Random(7), stage.clock.ms
+    for number in range(300):
+        now_ms += chance.choice((0, 1_000, 9 * 3_600_000))
+        how = {name: chance.random() < 0.4 for name in ("is_limited", "by_name")}
+        asked = (PROD, chance.choice("xy"), f"id-{number}", chance.choice("ab"), now_ms)
+        assert table.claim(*asked, **how) == memory.claim(*asked, **how), number

@@ -204,6 +204,7 @@ class MemoryDedup:
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, ...], Claim] = {}
+        self._limited: set[tuple[str, ...]] = set()
         self._lock = threading.Lock()
 
     def claim(
@@ -222,10 +223,14 @@ class MemoryDedup:
         space = (env, function_id, key, *([event_name] if by_name else []))
         with self._lock:
             first = self._first.get(space)
-            if first is not None and first.first_ms > now_ms - WINDOW_S * 1000:
+            is_over = first is None or first.first_ms <= now_ms - WINDOW_S * 1000
+            if first is not None and space in self._limited and not is_limited:
+                is_over = is_over or first.event_name != event_name
+            if first is not None and not is_over:
                 return replace(first, is_first=first.internal_id == internal_id)
-            claim = Claim(internal_id, True, event_name, now_ms, is_limited)
+            claim = Claim(internal_id, True, event_name, now_ms)
             self._first[space] = claim
+            (self._limited.add if is_limited else self._limited.discard)(space)
             return claim
 
 
