@@ -24,11 +24,11 @@ from tidegate.errors import ConfigurationError
 from tidegate.manifest import FunctionManifest, Manifest
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html: 500
-# resources. In stack 0 is what all functions share, and the other stacks themselves: up to 79, with
-# every choice made.
+# resources. In stack 0 is what all functions share, and the other stacks themselves: 55 or so with
+# the default choices, up to 79 with every choice made.
 FUNCTION_RESOURCES = 11
 MOST_RESOURCES = 445
-MOST_RESOURCES_BESIDE_SHARED = 420
+MOST_RESOURCES_AT_FIRST = 420
 # New functions leave room for crons that are added to those that are there, and for merges of
 # branches that each have added a function.
 FILLED_RESOURCES = 400
@@ -56,7 +56,7 @@ def place(manifest: Manifest, before: Placement | None = None) -> dict[str, int]
         ConfigurationError: the functions of a stack have become more than it can hold.
     """
     total = sum(resources(function) for function in manifest.deployed)
-    if before is None and total <= most(0):
+    if before is None and total <= MOST_RESOURCES_AT_FIRST:
         return {function.id: 0 for function in manifest.deployed}
     placed = dict(before or {})
     used: dict[int, int] = {}
@@ -76,11 +76,6 @@ def place(manifest: Manifest, before: Placement | None = None) -> dict[str, int]
 def resources(function: FunctionManifest) -> int:
     """How many resources of a stack a function needs."""
     return FUNCTION_RESOURCES + sum(len(cron.schedules) for cron in function.crons)
-
-
-def most(stack: int) -> int:
-    """How many resources of functions a stack can hold."""
-    return MOST_RESOURCES if stack else MOST_RESOURCES_BESIDE_SHARED
 
 
 def sharded(manifest: Manifest, placed: Placement) -> Manifest:
@@ -167,11 +162,11 @@ def _has_room(used: int, weight: int) -> bool:
 
 def _check(placed: Placement, used: Mapping[int, int]) -> None:
     for stack, total in sorted(used.items()):
-        if total > most(stack):
+        if total > MOST_RESOURCES:
             count = list(placed.values()).count(stack)
             raise ConfigurationError(
                 f"stack {stack}: its {count} functions and their crons are {total} "
-                f"resources, and there is room for {most(stack)}; delete the lines of functions "
+                f"resources, and there is room for {MOST_RESOURCES}; delete the lines of functions "
                 "that were removed, give some of the others other ids, or another stack in the "
                 "placement, once their runs have ended"
             )

@@ -57,7 +57,7 @@ def test_crons_need_room_too() -> None:
 
 
 def test_a_function_that_is_gone_takes_its_room() -> None:
-    before = dict.fromkeys((function.id for function in many(39).functions), 0)
+    before = dict.fromkeys((function.id for function in many(41).functions), 0)
     with pytest.raises(ConfigurationError, match=r"stack 0: .* delete the lines of functions"):
         place(many(1), before)
 
