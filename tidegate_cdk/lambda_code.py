@@ -93,16 +93,16 @@ def bundle(manifest: Manifest, modules: tuple[str, ...], requirements: Path | No
     if requirements is not None:
         with resolved(requirements, LOCK) as own:
             shutil.copytree(installed(own, build), folder, dirs_exist_ok=True)
-    copied: set[str] = set()
     for source in _sources(manifest, modules):
-        if not (folder / source.name).exists():
-            _copy(source, folder)
-        elif source.name not in copied and source.parent.name not in _INSTALLED:
+        is_there = (folder / source.name).exists()
+        if is_there and source.parent.name in _INSTALLED:
+            continue
+        if is_there and not _is_namespace(source):
             raise ConfigurationError(
                 f"{source}: a package that the Lambdas need has the name {source.name!r}, too, and "
-                "would be imported instead; rename yours"
+                "would be imported instead; rename yours, or take that one out of the requirements"
             )
-        copied.add(source.name)
+        _copy(source, folder)
     _write_version(folder)
     manifest.write(folder / MANIFEST)
     _make_readable(folder)
@@ -138,7 +138,12 @@ def _copy(source: Path, folder: Path) -> None:
             if name.startswith((".", "__pycache__")) or any(fnmatch(name, own) for own in here)
         }
 
-    shutil.copytree(source, folder / source.name, ignore=ignored)
+    shutil.copytree(source, folder / source.name, ignore=ignored, dirs_exist_ok=True)
+
+
+def _is_namespace(source: Path) -> bool:
+    """Whether it is a part of a package that may have others elsewhere."""
+    return source.is_dir() and not (source / "__init__.py").exists()
 
 
 def _write_version(folder: Path) -> None:

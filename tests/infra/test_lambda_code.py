@@ -267,8 +267,23 @@ def test_a_package_of_the_app_must_not_be_called_as_one_that_is_required(
         file.write("depot_scales\n")
     (tmp_path / "depot_scales.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ConfigurationError, match=r"depot_scales.py: .* the name .*; rename yours"):
+    with pytest.raises(
+        ConfigurationError, match=r"depot_scales\.py: .* the name .*; rename yours, or"
+    ):
         bundle.__wrapped__(manifest, ("depot_scales",), requirements)
+
+
+def test_parts_of_a_package_that_lie_apart_are_put_together(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tidegate_cdk.lambda_code import bundle
+
+    for part in ("north", "south"):
+        (tmp_path / part / "depots" / part).mkdir(parents=True)
+        (tmp_path / part / "depots" / part / "__init__.py").touch()
+        monkeypatch.syspath_prepend(str(tmp_path / part))
+    folder = bundle.__wrapped__(manifest, ("depots.north", "depots.south"))
+    assert {"depots/north/__init__.py", "depots/south/__init__.py"} <= set(files(folder))
 
 
 def wheel(folder: Path, name: str, version: str, *requires: str) -> None:
