@@ -249,7 +249,10 @@ def test_what_the_server_cannot_tell_is_a_fault(
 
 
 LETTERS = f"{STACK}-EventsStageAlarmsDeadLetters0A1B2C3D-AbCdEfGhIjKl"
-NESTED = f"{STACK}-EventsFunctions1NestedStack4E5F6A7B-1MN2OP3QR4ST5-Age8C9D0E1F-UvWxYz012345"
+NESTED = (
+    f"{STACK}-EventsFunctions1NestedStack4E5F6A7B-1MN2OP3QR4ST5"
+    "-FunctionAlarmsNestedStack2B3C4D5E-1K2L3M4N5O6P-Failing8C9D0E1F-UvWxYz012345"
+)
 # Of other stacks, also of stages whose names begin as this one's.
 OTHERS = (
     "Other-Alarm3-AbCdEfGhIjKl",

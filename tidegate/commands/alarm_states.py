@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 
 # What CloudFormation puts behind a stack's name: the name that the template has for an alarm, and
-# twelve or more letters and digits of its own; before both the same of a nested stack. The names of
-# another stage's stack may begin as this one's does.
-_OWN = re.compile(r"(?:[A-Za-z0-9]+-[A-Za-z0-9]{12,}-)?[A-Za-z0-9]+-[A-Za-z0-9]{12,}")
+# twelve or more letters and digits of its own; before both the same of each nested stack. The names
+# of another stage's stack may begin as this one's does.
+_OWN = re.compile(r"(?:[A-Za-z0-9]+-[A-Za-z0-9]{12,}-)*[A-Za-z0-9]+-[A-Za-z0-9]{12,}")
 
 
 @dataclass(frozen=True)
