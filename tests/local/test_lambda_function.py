@@ -129,6 +129,9 @@ def test_what_a_module_sets_is_set_for_the_process(module, monkeypatch):
         "import os\n"
         "os.environ['LOCAL_TEST_D'] = 'after'\n"
         "del os.environ['LOCAL_TEST_E']\n"
+        "os.environ |= {'LOCAL_TEST_E': 'again'}\n"
+        "assert os.environ.pop('LOCAL_TEST_F') == '1'\n"
+        "assert 'LOCAL_TEST_F' not in os.environ\n"
         "copies = [os.environ.copy(), os.environ | {}, {} | os.environ]\n"
         "def handler(event, context):\n"
         "    return [(os.getenv('LOCAL_TEST_D'), len(copy)) for copy in copies]\n",
@@ -136,7 +139,7 @@ def test_what_a_module_sets_is_set_for_the_process(module, monkeypatch):
     before = len(os.environ)
     seen = LambdaFunction("f", name, {"LOCAL_TEST_F": "1"}).invoke({})
     assert seen == [("after", before)] * 3
-    assert "LOCAL_TEST_E" not in os.environ
+    assert os.environ["LOCAL_TEST_E"] == "again"
     assert "LOCAL_TEST_F" not in os.environ
 
 

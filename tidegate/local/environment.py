@@ -59,7 +59,9 @@ class _Overlaid(MutableMapping[str, str]):
         self._below[name] = value
 
     def __delitem__(self, name: str) -> None:
-        del self._below[name]
+        value = self[name]
+        self._above.pop(name, value)
+        self._below.pop(name, value)
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self._below, **self._above})
@@ -70,6 +72,10 @@ class _Overlaid(MutableMapping[str, str]):
     def copy(self) -> dict[str, str]:
         """All variables, as they are now."""
         return dict(self)
+
+    def __ior__(self, other: Mapping[str, str]) -> _Overlaid:  # type: ignore[misc]
+        self.update(other)
+        return self
 
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return {**self, **other}
