@@ -24,7 +24,8 @@ from tidegate.local.lambda_function import ACCOUNT_ID
 
 MOTO_VERSION = "5.2.5"
 
-# What an event's way consists of; everything else is seldom called.
+# What an event's way consists of, and the tables of a stage, which tests make by the thousand;
+# everything else is seldom called.
 _OPERATIONS = {
     "dynamodb": (
         DynamoHandler,
